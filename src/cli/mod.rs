@@ -1,0 +1,135 @@
+//! The command line: clap lives here and nowhere else.
+
+mod client;
+mod logging;
+mod server;
+mod units;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A laboratory for sockets in one binary: it serves and talks standard protocols, on one blocking
+/// thread per client or on one readiness loop.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, subcommand_required = true)]
+#[command(after_help = "\
+Classic spelling: `socklab --mode server …` is `socklab server …`, and `socklab --mode client …` \
+is `socklab client …`.
+
+Exit status: 0 fine, 1 failed while running, 2 wrong usage, 130 interrupted.")]
+struct Cli {
+    #[command(flatten)]
+    verbosity: Verbosity,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How much is logged, on standard error.
+#[derive(Args)]
+struct Verbosity {
+    /// Log more: -v for debug, -vv for trace. RUST_LOG (env_logger's syntax) overrides it
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Server(server::Server),
+    Client(client::Client),
+    /// Print a completion script, to be sourced by SHELL
+    Completions {
+        /// The shell it is for
+        shell: Shell,
+    },
+    /// Print a manual page, to be read with `man -l -`
+    Man {
+        /// The page of one command instead of the overview
+        #[arg(value_name = "COMMAND")]
+        page: Option<String>,
+    },
+}
+
+/// One line: what was attempted, why it failed, what to do. Exit status 1.
+type Failure = Box<dyn std::error::Error>;
+
+/// Parses, runs, and returns the exit status.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse_from(modern(std::env::args_os().collect()));
+    let explain = matches!(&cli.command, Command::Server(server) if server.explain);
+    logging::start(&cli.verbosity, explain);
+    let outcome = match cli.command {
+        Command::Server(server) => server.run(),
+        Command::Client(client) => client.run(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "socklab", &mut script);
+            print(&script)
+        }
+        Command::Man { page } => manual(page.as_deref()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell when standard error is gone, too.
+            let _ = writeln!(io::stderr(), "socklab: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The classic spelling in today's: `--mode server`, wherever it stands, becomes the command
+/// `server`.
+fn modern(mut args: Vec<OsString>) -> Vec<OsString> {
+    let Some(at) = args
+        .iter()
+        .position(|arg| arg == "--mode" || arg.as_encoded_bytes().starts_with(b"--mode="))
+    else {
+        return args;
+    };
+    let flag = args.remove(at);
+    let mode = match flag.to_string_lossy().strip_prefix("--mode=") {
+        Some(mode) => OsString::from(mode),
+        None if at < args.len() => args.remove(at),
+        None => OsString::new(),
+    };
+    if mode != "server" && mode != "client" {
+        let message = format!("--mode is server or client, not {mode:?}");
+        Cli::command().error(ErrorKind::InvalidValue, message).exit();
+    }
+    args.insert(1.min(args.len()), mode);
+    args
+}
+
+fn manual(page: Option<&str>) -> Result<(), Failure> {
+    let mut command = Cli::command();
+    command.build();
+    let command = match page {
+        None => &command,
+        Some(name) => command.find_subcommand(name).unwrap_or_else(|| {
+            let message = format!("there is no command {name:?}; `socklab --help` lists them");
+            Cli::command().error(ErrorKind::InvalidValue, message).exit()
+        }),
+    };
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut roff)?;
+    print(&roff)
+}
+
+/// Writes to standard output. A reader who has seen enough (`| head`) is no failure.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,160 @@
+//! `socklab server`.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use log::{info, warn};
+use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
+use socklab::service::{Chargen, Discard, Echo};
+use socklab::session::Service as AnyService;
+
+use super::{Failure, units};
+
+/// Serve a protocol until interrupted
+///
+/// When it is ready, it prints a line `listening on ADDRESS` for each address, and nothing else, on
+/// standard output. The log goes to standard error.
+///
+/// SIGINT, SIGTERM and SIGHUP stop it: it refuses new callers, answers what has arrived, and exits
+/// with status 0 within --grace. A second signal ends it at once, with status 130. Under nohup(1)
+/// SIGHUP stays ignored.
+#[derive(Args)]
+pub struct Server {
+    /// What to serve
+    #[arg(value_enum, default_value = "echo")]
+    service: Service,
+    /// How connections are carried
+    #[arg(long, value_enum, default_value = "poll")]
+    engine: EngineName,
+    /// Name or address to listen on; every address of a name is taken. `::` is every address this
+    /// machine has, IPv4 included
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// Port to listen on; 0 picks a free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// Clients served at once [default: what the limit on open files allows, 20000 at most]
+    ///
+    /// Further callers wait in the kernel's queue until a seat is free. The soft limit on open
+    /// files is raised to the hard one; more than that allows is lowered, with a warning.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_clients: Option<u32>,
+    /// Close a connection on which nothing moves, in or out, for this long; 0 for never
+    ///
+    /// The default is that of nginx's stream proxy: long enough for a person who thinks, short
+    /// enough that a vanished peer does not hold its seat for ever.
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "10m")]
+    idle_timeout: Duration,
+    /// Bytes that may wait for one client that does not read
+    ///
+    /// An echo client that does not read costs at most 128 KiB of it, for the server stops reading
+    /// from it. The rest is for mail from other clients, beyond which it is cut off.
+    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "1MiB")]
+    backlog_bytes: usize,
+    /// How long clients may take to finish once the server was told to stop
+    ///
+    /// Idle clients are not waited for. The default is half of what most supervisors allow before
+    /// they kill.
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "5s")]
+    grace: Duration,
+    /// Stack of a client's thread (thread engine); only what is touched costs memory
+    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "128KiB")]
+    stack_size: usize,
+    /// Tell in the log, a line each, what the engine does and why
+    #[arg(long)]
+    pub explain: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Service {
+    /// Everything comes back (RFC 862)
+    Echo,
+    /// Everything is read, nothing answered (RFC 863)
+    Discard,
+    /// An endless pattern of characters (RFC 864)
+    Chargen,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum EngineName {
+    /// One thread, one mio Poll loop, all clients
+    Poll,
+    /// One blocking thread per client
+    Threads,
+}
+
+impl Server {
+    /// Serves until told to stop.
+    pub fn run(self) -> Result<(), Failure> {
+        let engine = match self.engine {
+            EngineName::Poll => Engine::Poll,
+            EngineName::Threads => Engine::Threads,
+        };
+        let service: Arc<dyn AnyService> = match self.service {
+            Service::Echo => Arc::new(Echo),
+            Service::Discard => Arc::new(Discard),
+            Service::Chargen => Arc::new(Chargen),
+        };
+        let open_files = engine::raise_open_files()
+            .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
+        let stop = Arc::new(Stop::new()?);
+        stop.on_signals()?;
+        let listeners = engine::listen(&self.host, self.port)?;
+        let limits = self.limits(engine, open_files)?;
+
+        let mut announcement = String::new();
+        for listener in &listeners {
+            announcement += &format!("listening on {}\n", listener.local_addr()?);
+        }
+        let name = self.service.to_possible_value().expect("no service is hidden");
+        info!(
+            "{} on the {engine} engine, {} clients at most",
+            name.get_name(),
+            limits.max_clients
+        );
+        let endpoints = listeners
+            .into_iter()
+            .map(|listener| Endpoint {
+                listener,
+                service: service.clone(),
+            })
+            .collect();
+        announce(&announcement);
+        engine
+            .run(endpoints, limits, stop)
+            .map_err(|error| format!("the {engine} engine cannot run: {error}"))?;
+        info!("stopped");
+        Ok(())
+    }
+
+    fn limits(&self, engine: Engine, open_files: usize) -> Result<Limits, Failure> {
+        let seats = engine::seats(engine, open_files);
+        if seats.most == 0 {
+            return Err(format!("no client can be served: {} is too low", seats.bound).into());
+        }
+        let asked = self.max_clients.map(|n| n as usize);
+        if let Some(asked) = asked.filter(|asked| *asked > seats.most) {
+            warn!(
+                "--max-clients {asked} is more than {} allows; serving {} at most",
+                seats.bound, seats.most
+            );
+        }
+        Ok(Limits {
+            max_clients: asked.unwrap_or(Limits::MAX_CLIENTS).min(seats.most),
+            idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
+            backlog_bytes: self.backlog_bytes,
+            grace: self.grace,
+            stack_bytes: self.stack_size,
+        })
+    }
+}
+
+/// Tells whoever started the server that it is ready. One write, so that a reader of the first
+/// line only does not break the pipe before the last; and if nobody listens, it serves all the
+/// same.
+fn announce(lines: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,107 @@
+//! Bytes both ways, in constant memory: standard input to the server, the server to standard
+//! output.
+//!
+//! The end of the input closes the sending half only; what the server still has to say is printed
+//! until its end.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::{CHUNK, Error, printed, stdout};
+
+/// How long the input must be silent, after the server has closed, to count as ended.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// Carries standard input to `stream` and `stream` to standard output until the server's end.
+///
+/// Fails with [`Error::ClosedEarly`] when the server closed before all input was sent: what comes
+/// out is then not the answer to what went in.
+pub fn pipe(stream: TcpStream) -> Result<(), Error> {
+    let progress = Arc::new(Progress::default());
+    let (done, outcome) = mpsc::channel();
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    let input = File::from(input.map_err(|error| Error::Local("standard input", error))?);
+    let (sending, sender) = (progress.clone(), stream.try_clone().map_err(Error::Broken)?);
+    thread::spawn(move || {
+        // Nobody waits for the outcome once standard output is closed.
+        let _ = done.send(send(input, sender, &sending));
+    });
+    if receive(stream)? {
+        finish(&progress, &outcome)
+    } else {
+        Ok(())
+    }
+}
+
+/// How far the sender has come, for the receiver to look at.
+#[derive(Default)]
+struct Progress {
+    sent: AtomicU64,
+    /// Everything read so far was sent.
+    waiting_for_input: AtomicBool,
+}
+
+/// Sends standard input, then closes the sending half.
+fn send(mut input: File, mut stream: TcpStream, progress: &Progress) -> Result<(), Error> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        progress.waiting_for_input.store(true, Ordering::SeqCst);
+        let read = input.read(&mut chunk);
+        progress.waiting_for_input.store(false, Ordering::SeqCst);
+        match read {
+            // A server that has closed already need not be told.
+            Ok(0) => return stream.shutdown(Shutdown::Write).or(Ok(())),
+            Ok(n) => {
+                let closed = |_| Error::ClosedEarly(progress.sent.load(Ordering::SeqCst));
+                stream.write_all(&chunk[..n]).map_err(closed)?;
+                progress.sent.fetch_add(n as u64, Ordering::SeqCst);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Local("standard input", error)),
+        }
+    }
+}
+
+/// Prints what the server says, to its end. `false`: standard output was closed before.
+fn receive(mut stream: TcpStream) -> Result<bool, Error> {
+    let mut out = stdout()?;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(true),
+            Ok(n) => {
+                if !printed(out.write_all(&chunk[..n]))? {
+                    return Ok(false);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Broken(error)),
+        }
+    }
+}
+
+/// The server has said its last word. It may still read, so the sender goes on while it gets on;
+/// an input that is open but silent has nothing more for it.
+fn finish(progress: &Progress, outcome: &Receiver<Result<(), Error>>) -> Result<(), Error> {
+    loop {
+        let before = progress.sent.load(Ordering::SeqCst);
+        match outcome.recv_timeout(SILENCE) {
+            Ok(outcome) => return outcome,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                let silent = progress.sent.load(Ordering::SeqCst) == before
+                    && progress.waiting_for_input.load(Ordering::SeqCst);
+                if silent {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

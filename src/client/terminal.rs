@@ -1,0 +1,147 @@
+//! A person at a terminal: line by line, and what the server says is shown at once.
+//!
+//! Two threads sleep in `read`, one on the keyboard and one on the socket, for a thread can sleep
+//! in one place only. A third waits for whichever ends first.
+
+use std::io::{self, BufRead, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::{CHUNK, Error};
+
+const PROMPT: &str = "> ";
+
+/// Back to the first column, and away with the prompt that stands there.
+const ERASE_LINE: &str = "\r\x1b[K";
+
+/// How long the server may take to answer the last line once the person has left.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Sends each line typed, with its line end, and shows what comes back. `exit`, Ctrl-D, or the
+/// server's end leaves. Any bytes are shown as they come: what they mean is the terminal's affair.
+pub fn terminal(stream: TcpStream) -> Result<(), Error> {
+    let server = stream.peer_addr().map_err(Error::Broken)?;
+    println!("connected to {server}; `exit` or Ctrl-D leaves");
+    let screen = Arc::new(Mutex::new(Screen { mid_line: false }));
+    screen.show(b"");
+    let (tell, told) = mpsc::channel();
+
+    let (screen_too, tell_too) = (screen.clone(), tell.clone());
+    let listener = stream.try_clone().map_err(Error::Broken)?;
+    thread::spawn(move || listen(listener, &screen_too, &tell_too));
+    let speaker = stream.try_clone().map_err(Error::Broken)?;
+    thread::spawn(move || speak(speaker, &screen, &tell));
+
+    let mut end = told.recv().expect("each thread tells its end before it drops the channel");
+    if matches!(end, End::Left(_)) {
+        // The last reply may still be on its way; nobody waits for it for ever.
+        end = match told.recv_timeout(FAREWELL) {
+            Ok(End::Closed) | Err(_) => end,
+            Ok(failed) => failed,
+        };
+    }
+    match end {
+        End::Left(by_key) => {
+            if by_key {
+                println!();
+            }
+            Ok(())
+        }
+        End::Closed => {
+            println!("{ERASE_LINE}the server closed the connection");
+            Ok(())
+        }
+        End::Failed(error) => {
+            print!("{ERASE_LINE}");
+            Err(error)
+        }
+    }
+}
+
+enum End {
+    /// The person left; by Ctrl-D, which leaves the cursor behind the prompt?
+    Left(bool),
+    Closed,
+    Failed(Error),
+}
+
+/// What is known of the cursor.
+struct Screen {
+    /// The server's last word was no whole line.
+    mid_line: bool,
+}
+
+trait Show {
+    fn show(&self, text: &[u8]);
+    fn entered(&self);
+}
+
+impl Show for Mutex<Screen> {
+    /// Shows what the server said in place of the prompt, and the prompt below it. A line that is
+    /// not complete gets no prompt: the rest of it may come, or it asks for something.
+    fn show(&self, text: &[u8]) {
+        let mut screen = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = Vec::with_capacity(text.len() + 8);
+        if !screen.mid_line {
+            shown.extend_from_slice(ERASE_LINE.as_bytes());
+        }
+        shown.extend_from_slice(text);
+        if let Some(last) = text.last() {
+            screen.mid_line = *last != b'\n';
+        }
+        if !screen.mid_line {
+            shown.extend_from_slice(PROMPT.as_bytes());
+        }
+        print(&shown);
+    }
+
+    /// The person has pressed Enter, so the cursor stands in the first column.
+    fn entered(&self) {
+        let mut screen = self.lock().unwrap_or_else(PoisonError::into_inner);
+        screen.mid_line = false;
+        print(PROMPT.as_bytes());
+    }
+}
+
+/// A terminal that is gone ends the program with its other reader, the keyboard.
+fn print(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+fn listen(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
+    let mut chunk = vec![0; CHUNK];
+    let end = loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => break End::Closed,
+            Ok(n) => screen.show(&chunk[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break End::Failed(Error::Broken(error)),
+        }
+    };
+    let _ = tell.send(end);
+}
+
+fn speak(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
+    let mut keyboard = io::stdin().lock();
+    let mut line = Vec::new();
+    let end = loop {
+        line.clear();
+        match keyboard.read_until(b'\n', &mut line) {
+            Ok(0) => break End::Left(true),
+            Ok(_) if line.trim_ascii() == b"exit" => break End::Left(false),
+            Ok(_) => {
+                screen.entered();
+                if let Err(error) = stream.write_all(&line) {
+                    break End::Failed(Error::Broken(error));
+                }
+            }
+            Err(error) => break End::Failed(Error::Local("the terminal", error)),
+        }
+    };
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = tell.send(end);
+}

@@ -1,0 +1,135 @@
+//! The journal of who came and who left, at level info, and never more than a screenful a second:
+//! ten thousand bad clients must not write ten thousand lines.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use log::{Level, info, log_enabled, warn};
+
+use crate::session::ConnectionId;
+
+/// Lines of arrivals and departures per second; the others are counted.
+const LINES_PER_SECOND: u32 = 64;
+
+/// Shortages that follow each other within this time are one episode and get one line.
+const EPISODE: Duration = Duration::from_secs(5);
+
+/// Why a connection ended.
+pub(super) enum End {
+    /// Both sides had said their last word.
+    Finished,
+    /// No progress for the idle time.
+    Idle,
+    /// Did not read, and too much waited for it.
+    Slow,
+    /// Still busy when the grace period was over.
+    Grace,
+    /// The connection broke.
+    Broken(io::Error),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Finished => f.write_str("finished"),
+            End::Idle => f.write_str("idle too long"),
+            End::Slow => f.write_str("did not read, and its backlog was full"),
+            End::Grace => f.write_str("still busy when the grace period was over"),
+            End::Broken(error) => write!(f, "broken: {error}"),
+        }
+    }
+}
+
+/// What is known of a connection at its end.
+pub(super) struct Departure<'a> {
+    pub id: ConnectionId,
+    pub peer: SocketAddr,
+    pub received: u64,
+    pub sent: u64,
+    pub stayed: Duration,
+    pub end: &'a End,
+}
+
+/// Shared by all threads of an engine, without a lock.
+pub(super) struct Journal {
+    start: Instant,
+    second: AtomicU64,
+    lines: AtomicU32,
+    unlisted: AtomicU64,
+    shortage: AtomicU64,
+}
+
+impl Journal {
+    pub fn new() -> Journal {
+        Journal {
+            start: Instant::now(),
+            second: AtomicU64::new(0),
+            lines: AtomicU32::new(0),
+            unlisted: AtomicU64::new(0),
+            shortage: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    pub fn arrived(&self, id: ConnectionId, peer: SocketAddr) {
+        if self.has_room() {
+            info!("{id} {peer} connected");
+        }
+    }
+
+    pub fn departed(&self, d: &Departure) {
+        if self.has_room() {
+            let Departure {
+                id,
+                peer,
+                received,
+                sent,
+                stayed,
+                end,
+            } = d;
+            let seconds = stayed.as_secs_f64();
+            info!("{id} {peer} left after {seconds:.3} s: {received} B in, {sent} B out; {end}");
+        }
+    }
+
+    /// One line per episode, however often the same shortage is met again while it lasts.
+    pub fn shortage(&self, of: &dyn fmt::Display) {
+        let now = self.start.elapsed().as_millis() as u64;
+        let last = self.shortage.swap(now, Ordering::Relaxed);
+        if last == u64::MAX || now.saturating_sub(last) > EPISODE.as_millis() as u64 {
+            warn!("{of}; callers wait, and accepting goes on when it has passed");
+        }
+    }
+
+    /// Whether this second has room for another line.
+    fn has_room(&self) -> bool {
+        if !log_enabled!(Level::Info) {
+            return false;
+        }
+        let second = self.start.elapsed().as_secs();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.lines.store(0, Ordering::Relaxed);
+            self.tell_unlisted();
+        }
+        let room = self.lines.fetch_add(1, Ordering::Relaxed) < LINES_PER_SECOND;
+        if !room {
+            self.unlisted.fetch_add(1, Ordering::Relaxed);
+        }
+        room
+    }
+
+    fn tell_unlisted(&self) {
+        let unlisted = self.unlisted.swap(0, Ordering::Relaxed);
+        if unlisted > 0 {
+            info!("and {unlisted} more arrivals and departures, too many to list");
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.tell_unlisted();
+    }
+}

@@ -1,0 +1,107 @@
+//! What a server may hold, and how much of it this machine can give.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::Engine;
+use crate::session::Output;
+
+/// Every limit of an engine, with its default.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections served at once. Further callers wait in the kernel's queue.
+    pub max_clients: usize,
+    /// How long a connection may make no progress, in either direction; `None` for ever. The poll
+    /// engine looks eight times in that time, so it may be an eighth late.
+    pub idle_timeout: Option<Duration>,
+    /// Bytes that may wait for one peer that does not read. Beyond it the peer is cut off.
+    pub backlog_bytes: usize,
+    /// How long connections may take to finish once the stop is requested.
+    pub grace: Duration,
+    /// Stack of a client's thread, in bytes (thread engine). Only touched pages cost memory.
+    pub stack_bytes: usize,
+}
+
+impl Limits {
+    /// The most clients a server takes unless told otherwise: 20,000 of the thread engine hold
+    /// about 500 MB, and a forgotten server cannot eat a machine.
+    pub const MAX_CLIENTS: usize = 20_000;
+    /// As nginx's `proxy_timeout` for streams.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+    /// As much as a chat room may send while a peer's kernel is not listening.
+    pub const BACKLOG_BYTES: usize = 1024 * 1024;
+    /// As long as most supervisors wait before SIGKILL, halved.
+    pub const GRACE: Duration = Duration::from_secs(5);
+    /// Enough for the deepest call chain of a debug build. std's 2 MiB costs no more memory, but
+    /// glibc keeps 40 MiB of stacks for the next threads: 20 large ones or 320 of these.
+    pub const STACK_BYTES: usize = 128 * 1024;
+
+    /// When a session's output is full.
+    pub(super) fn chunk(&self) -> usize {
+        self.backlog_bytes.clamp(1, Output::CHUNK)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_clients: Limits::MAX_CLIENTS,
+            idle_timeout: Some(Limits::IDLE_TIMEOUT),
+            backlog_bytes: Limits::BACKLOG_BYTES,
+            grace: Limits::GRACE,
+            stack_bytes: Limits::STACK_BYTES,
+        }
+    }
+}
+
+/// Descriptors never given to clients: listeners, logs, files, and whatever a library opens.
+const RESERVED_FILES: usize = 32;
+
+/// Raises the soft limit on open files to the hard one and returns it (getrlimit(2)).
+pub fn raise_open_files() -> io::Result<usize> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(usize::try_from(hard).unwrap_or(usize::MAX))
+}
+
+/// The most clients that can be served here, and what sets that bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seats {
+    /// Clients.
+    pub most: usize,
+    /// The limit that is reached first, as an administrator would call it.
+    pub bound: &'static str,
+}
+
+/// How many clients `engine` can serve with `open_files` descriptors allowed: each needs one, and
+/// with the thread engine also a thread and the two mappings of its stack.
+pub fn seats(engine: Engine, open_files: usize) -> Seats {
+    let in_use = fs::read_dir("/proc/self/fd").map_or(RESERVED_FILES, Iterator::count);
+    let mut bounds = vec![Seats {
+        most: open_files.saturating_sub(in_use + RESERVED_FILES),
+        bound: "the limit on open files (ulimit -n)",
+    }];
+    if engine == Engine::Threads {
+        let kernel = |path: &str| -> Option<usize> {
+            fs::read_to_string(path).ok()?.trim().parse().ok()
+        };
+        let threads = [
+            ("/proc/sys/kernel/threads-max", 1, "kernel.threads-max"),
+            ("/proc/sys/kernel/pid_max", 1, "kernel.pid_max"),
+            ("/proc/sys/vm/max_map_count", 2, "vm.max_map_count"),
+        ];
+        bounds.extend(threads.into_iter().filter_map(|(path, each, bound)| {
+            let most = (kernel(path)? / each).saturating_sub(RESERVED_FILES);
+            Some(Seats { most, bound })
+        }));
+    }
+    bounds
+        .into_iter()
+        .min_by_key(|seats| seats.most)
+        .expect("the limit on open files is always among them")
+}

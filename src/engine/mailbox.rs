@@ -1,0 +1,90 @@
+//! Where mail for a connection of the thread engine waits for its second thread.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A bounded queue of letters between the threads that post and the one that delivers.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    letters: Mutex<Letters>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Letters {
+    queue: Vec<Arc<[u8]>>,
+    bytes: usize,
+    closed: bool,
+    disturbed: bool,
+}
+
+impl Mailbox {
+    /// Puts a letter in. While more than `limit` bytes wait, it sleeps, for `patience` at most.
+    /// `false`: the box stayed full, and the letter was not taken. A closed box takes everything,
+    /// for nobody will miss it.
+    pub fn put(&self, letter: Arc<[u8]>, limit: usize, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut letters = self.lock();
+        // An empty box takes any letter, or one longer than the limit would never arrive.
+        while letters.bytes > 0 && letters.bytes + letter.len() > limit && !letters.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            // Asleep here until the other peer has read: the backpressure between two clients.
+            letters = self.wait(letters, left);
+        }
+        letters.bytes += letter.len();
+        letters.queue.push(letter);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Takes all letters, asleep until there is one. `None`: the box was closed.
+    pub fn take(&self) -> Option<Vec<Arc<[u8]>>> {
+        let mut letters = self.lock();
+        while letters.queue.is_empty() && !letters.closed {
+            letters = self.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
+        }
+        if letters.closed {
+            return None;
+        }
+        letters.bytes = 0;
+        self.changed.notify_all();
+        Some(std::mem::take(&mut letters.queue))
+    }
+
+    /// No more letters: wakes whoever sleeps here.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Wakes the thread that only waits for the end.
+    pub fn disturb(&self) {
+        self.lock().disturbed = true;
+        self.changed.notify_all();
+    }
+
+    /// Sleeps until the box is closed or its owner disturbed, for `patience` at most.
+    pub fn wait_for_close(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut letters = self.lock();
+        while !letters.closed && !letters.disturbed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            letters = self.wait(letters, left);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, letters: MutexGuard<'a, Letters>, left: Duration) -> MutexGuard<'a, Letters> {
+        let waited = self.changed.wait_timeout(letters, left);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,157 @@
+//! Engines own sockets and time: they ask the kernel, call the session, send its output.
+//!
+//! [`threads`] and [`poll`] have one signature and keep one order, to be read side by side. What
+//! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], and the journal of who
+//! came and left.
+
+mod journal;
+mod limits;
+mod listen;
+mod mailbox;
+pub mod poll;
+mod stop;
+pub mod threads;
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+pub use limits::{Limits, Seats, raise_open_files, seats};
+use listen::QUEUE;
+pub use listen::{ListenError, listen};
+pub use stop::Stop;
+
+use crate::session::{Output, Service, Session, Want};
+
+/// A listening socket and the service behind it.
+pub struct Endpoint {
+    /// Bound and listening; the engine accepts from it.
+    pub listener: TcpListener,
+    /// Makes a session for each connection.
+    pub service: Arc<dyn Service>,
+}
+
+/// How connections are carried: the choice this project exists to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// One blocking thread per client.
+    Threads,
+    /// One thread, one readiness loop, all clients.
+    Poll,
+}
+
+impl Engine {
+    /// Serves `endpoints` until `stop` is requested and every connection has ended, or has been
+    /// ended when [`Limits::grace`] was over. An error means the engine could not start.
+    pub fn run(self, endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
+        match self {
+            Engine::Threads => threads::run(endpoints, limits, stop),
+            Engine::Poll => poll::run(endpoints, limits, stop),
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Engine::Threads => "threads",
+            Engine::Poll => "poll",
+        })
+    }
+}
+
+/// A line of the explain mode (`--explain`): what the engine does, and why. When it is off, it
+/// costs one comparison.
+macro_rules! explain {
+    ($($arg:tt)+) => { log::trace!(target: $crate::engine::EXPLAIN, $($arg)+) };
+}
+pub(crate) use explain;
+
+/// The log target of explain lines.
+pub const EXPLAIN: &str = "explain";
+
+/// What a session is told: its methods, as values.
+#[derive(Clone, Copy)]
+enum News<'a> {
+    Open,
+    Receive(&'a [u8]),
+    Produce,
+    Deliver(&'a [Arc<[u8]>]),
+    Eof,
+    Idle,
+    Drain,
+}
+
+impl News<'_> {
+    fn tell(self, session: &mut dyn Session, out: &mut Output) -> Want {
+        match self {
+            News::Open => session.open(out),
+            News::Receive(input) => session.receive(input, out),
+            News::Produce => session.produce(out),
+            News::Deliver(letters) => letters.iter().fold(Want::Read, |want, letter| match want {
+                Want::Close => Want::Close,
+                _ => session.deliver(letter, out),
+            }),
+            News::Eof => session.eof(out),
+            News::Idle => session.idle(out),
+            News::Drain => session.drain(out),
+        }
+    }
+}
+
+/// How long accepting rests when the machine has run out of something: long enough not to spin,
+/// short enough that a caller in the queue hardly notices.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(75);
+
+/// How long a finished connection is kept open for its peer to read the end and close. Closing
+/// while the peer still sends would reset it, and a reset can overtake the last bytes.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// [`LINGER`] while the server is stopping, when nobody should wait for an idle peer.
+const LINGER_STOPPING: Duration = Duration::from_millis(250);
+
+/// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
+/// second, empty read for each; above 256 KiB the buffer falls out of the cache.
+const READ_BYTES: usize = 128 * 1024;
+
+/// What a failed accept asks for.
+enum AcceptFailure {
+    /// That caller has gone: the next one, at once.
+    Caller,
+    /// Nobody is waiting.
+    Nobody,
+    /// The machine has run out of something: rest for [`ACCEPT_PAUSE`].
+    Exhausted,
+}
+
+/// Accept errors belong to one caller or to a passing shortage, never to the listener: accept(2)
+/// hands up pending network errors of the new connection, which are to be treated like EAGAIN.
+fn accept_failure(error: &io::Error) -> AcceptFailure {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EAGAIN) => AcceptFailure::Nobody,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+            AcceptFailure::Exhausted
+        }
+        Some(
+            Errno::EINTR
+            | Errno::ECONNABORTED
+            | Errno::EPROTO
+            | Errno::EPERM
+            | Errno::ENETDOWN
+            | Errno::ENOPROTOOPT
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::EHOSTUNREACH
+            | Errno::EOPNOTSUPP
+            | Errno::ENETUNREACH
+            | Errno::ETIMEDOUT
+            | Errno::ECONNRESET,
+        ) => AcceptFailure::Caller,
+        // Not listed in accept(2): rest, so that an unknown error that stays does not spin.
+        _ => AcceptFailure::Exhausted,
+    }
+}

@@ -1,0 +1,686 @@
+//! One thread, one loop, all clients: readiness instead of blocking.
+//!
+//! The thread sleeps in one place only, `poll`. It wakes with a list of sockets that have news,
+//! notes the news, and then gives each of those connections a turn. Connections live in a slab.
+//!
+//! 1. Edges are news told once: note them, act in turns. Register once for both directions; never
+//!    reregister.
+//! 2. One turn is one read and one write at most, so that a fast sender cannot starve the others.
+//! 3. A short read has emptied the socket, *unless* an end or an urgent mark hides behind it. A
+//!    full read queues another turn.
+//! 4. One queue of turns without duplicates; `poll` with timeout zero while it is not empty.
+//! 5. A token is slot and serial: late news for a former tenant reaches nobody.
+//! 6. All closing happens in one place.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::slice;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::debug;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::journal::{Departure, End, Journal};
+use super::{
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News,
+    QUEUE, READ_BYTES, Stop, accept_failure, explain,
+};
+use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
+
+/// Sockets whose news one `poll` can bring. Those left over are told by the next one.
+const EVENTS: usize = 1024;
+
+/// Callers accepted from one listener before the connected clients get their turns again.
+const ACCEPT_BATCH: usize = 128;
+
+/// How often the loop looks for idle connections within one idle time.
+const TICKS: u32 = 8;
+
+/// Serves `endpoints` until `stop` is requested and every connection has ended, or has been ended
+/// when the grace period was over. Fails when epoll or the registration of a listener does.
+pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
+    let mut server = Loop::new(endpoints, limits)?;
+    server.poll.registry().register(
+        &mut SourceFd(&stop.ear().as_fd().as_raw_fd()),
+        STOP,
+        Interest::READABLE,
+    )?;
+    server.serve(&stop)
+}
+
+/// A listener and what is known of the queue behind it.
+struct Door {
+    listener: TcpListener,
+    service: Arc<dyn Service>,
+    /// Callers may be waiting: the news of them was told, and will not be told again.
+    waiting: bool,
+}
+
+struct Connection {
+    stream: TcpStream,
+    serial: u32,
+    session: Box<dyn Session>,
+    /// What the kernel did not take. Empty, and without heap, for every peer that reads.
+    backlog: Option<Box<Backlog>>,
+    peer: SocketAddr,
+    received: u64,
+    sent: u64,
+    /// Milliseconds since the loop began.
+    opened: u64,
+    /// The tick in which something last moved. It wraps; only differences count.
+    progress: u8,
+    state: State,
+    /// The socket has something to read, or may have.
+    readable: bool,
+    /// An end, an error or an urgent mark may hide behind a short read.
+    hidden: bool,
+    /// The peer has said its last word.
+    eof: bool,
+    takes_mail: bool,
+    /// Its session was told that the server is stopping.
+    drained: bool,
+    /// A turn is queued.
+    queued: bool,
+}
+
+/// Twenty thousand idle clients fit into two megabytes. (mio's streams are larger in debug builds.)
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Connection>() <= 96);
+
+/// A token has room for slot and serial.
+const _: () = assert!(usize::BITS == 64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The session waits for input.
+    Read,
+    /// The session has more to say.
+    Write,
+    /// The session is done; the backlog is not.
+    Close,
+    /// All is said, our end is closed, the peer's is not: what still comes is thrown away.
+    Linger,
+}
+
+impl From<Want> for State {
+    fn from(want: Want) -> State {
+        match want {
+            Want::Read => State::Read,
+            Want::Write => State::Write,
+            Want::Close => State::Close,
+        }
+    }
+}
+
+struct Backlog {
+    bytes: Vec<u8>,
+    /// How much of `bytes` the kernel has taken.
+    sent: usize,
+}
+
+const STOP: Token = Token(u32::MAX as usize);
+
+/// Serial 0 is no connection: such tokens are listeners by index, and [`STOP`].
+fn token(id: ConnectionId) -> Token {
+    Token((id.serial() as usize) << 32 | id.slot())
+}
+
+fn connection_id(Token(token): Token) -> ConnectionId {
+    ConnectionId::new(token as u32, (token >> 32) as u32)
+}
+
+struct Loop {
+    poll: Poll,
+    doors: Vec<Door>,
+    connections: Slab<Connection>,
+    serial: u32,
+    turns: VecDeque<ConnectionId>,
+    /// What every read reads into: one buffer serves all, for nothing stays in it.
+    input: Box<[u8]>,
+    /// What every session writes to. What the kernel does not take moves to the backlog.
+    output: Output,
+    lingering: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
+    limits: Limits,
+    journal: Journal,
+    start: Instant,
+    /// Read once per pass, not per message.
+    now: Instant,
+    tick: u8,
+    next_tick: Instant,
+    /// Accepting rests until then.
+    rest: Option<Instant>,
+    /// Set while the server is stopping.
+    deadline: Option<Instant>,
+}
+
+impl Loop {
+    fn new(endpoints: Vec<Endpoint>, limits: Limits) -> io::Result<Loop> {
+        let poll = Poll::new()?;
+        let mut doors = Vec::new();
+        for (index, endpoint) in endpoints.into_iter().enumerate() {
+            endpoint.listener.set_nonblocking(true)?;
+            let mut listener = TcpListener::from_std(endpoint.listener);
+            poll.registry()
+                .register(&mut listener, Token(index), Interest::READABLE)?;
+            doors.push(Door {
+                listener,
+                service: endpoint.service,
+                waiting: false,
+            });
+        }
+        let now = Instant::now();
+        Ok(Loop {
+            poll,
+            doors,
+            connections: Slab::new(),
+            serial: 0,
+            turns: VecDeque::new(),
+            input: vec![0; READ_BYTES].into_boxed_slice(),
+            output: Output::new(limits.chunk()),
+            lingering: BinaryHeap::new(),
+            limits,
+            journal: Journal::new(),
+            start: now,
+            now,
+            tick: 0,
+            next_tick: now,
+            rest: None,
+            deadline: None,
+        })
+    }
+
+    fn serve(&mut self, stop: &Stop) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        while self.deadline.is_none() || !self.connections.is_empty() {
+            let patience = self.patience();
+            if patience != Some(Duration::ZERO) {
+                explain!("nothing left to do: asleep in epoll_wait, for {patience:?} at most");
+            }
+            // Asleep here, and nowhere else.
+            match self.poll.poll(&mut events, patience) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            self.now = Instant::now();
+            for event in &events {
+                self.note(event);
+            }
+            if stop.requested() && self.deadline.is_none() {
+                self.drain();
+            }
+            self.accept();
+            self.look_at_the_clock();
+            for _ in 0..self.turns.len() {
+                if let Some(id) = self.turns.pop_front() {
+                    self.turn(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the next `poll` may sleep; `None` until there is news.
+    fn patience(&self) -> Option<Duration> {
+        let callers = self.doors.iter().any(|door| door.waiting);
+        let accepting = callers && self.rest.is_none() && self.has_seat();
+        if accepting || !self.turns.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let idle = self.limits.idle_timeout.filter(|_| !self.connections.is_empty());
+        let linger = self.lingering.peek().map(|Reverse((at, _))| *at);
+        [idle.map(|_| self.next_tick), linger, self.rest, self.deadline]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| at.saturating_duration_since(self.now))
+    }
+
+    /// Takes down what epoll tells once.
+    fn note(&mut self, event: &Event) {
+        let id = connection_id(event.token());
+        if id.serial() == 0 {
+            if let Some(door) = self.doors.get_mut(id.slot()) {
+                explain!("epoll_wait: callers are waiting at listener {}", id.slot());
+                door.waiting = true;
+            }
+            return;
+        }
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            explain!("epoll_wait: late news for {id}, which has left: nobody is told");
+            return;
+        };
+        explain!("epoll_wait: {id} {}", Readiness(event));
+        let broken = event.is_error() || event.is_write_closed();
+        connection.hidden |= broken || event.is_read_closed() || event.is_priority();
+        connection.readable |= broken || (event.is_readable() && !connection.eof);
+        if connection.readable || connection.backlog.is_some() {
+            self.queue(id);
+        }
+    }
+
+    /// Accepts callers, a batch from each listener, while there are seats for them. The others wait
+    /// in the kernel's queue.
+    fn accept(&mut self) {
+        for turn in 0..self.doors.len() {
+            // Whoever was first last time is not first again, or it would get every free seat.
+            let index = (turn + self.serial as usize) % self.doors.len();
+            for _ in 0..ACCEPT_BATCH {
+                if !self.doors[index].waiting || self.rest.is_some() || !self.has_seat() {
+                    break;
+                }
+                match self.doors[index].listener.accept() {
+                    Ok((stream, peer)) => self.seat(stream, peer, index),
+                    Err(error) => match accept_failure(&error) {
+                        AcceptFailure::Caller => debug!("a caller left before accept: {error}"),
+                        AcceptFailure::Nobody => self.doors[index].waiting = false,
+                        AcceptFailure::Exhausted => {
+                            self.journal.shortage(&format_args!("cannot accept: {error}"));
+                            self.rest = Some(self.now + ACCEPT_PAUSE);
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn has_seat(&self) -> bool {
+        self.connections.len() < self.limits.max_clients
+    }
+
+    /// Gives a caller a slot in the slab, a session, and its place in epoll's set.
+    fn seat(&mut self, mut stream: TcpStream, peer: SocketAddr, door: usize) {
+        self.serial = self.serial.checked_add(1).unwrap_or(1);
+        let slot = self.connections.vacant_entry();
+        let id = ConnectionId::new(slot.key() as u32, self.serial);
+        let both = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        if let Err(error) = self.poll.registry().register(&mut stream, token(id), both) {
+            self.journal.shortage(&format_args!("cannot watch {peer}: {error}"));
+            return;
+        }
+        explain!("accepted {peer} as {id} into slot {}; registered once", id.slot());
+        self.journal.arrived(id, peer);
+        let service = &self.doors[door].service;
+        slot.insert(Connection {
+            stream,
+            serial: self.serial,
+            session: service.accept(peer, id),
+            backlog: None,
+            peer,
+            received: 0,
+            sent: 0,
+            opened: (self.now - self.start).as_millis() as u64,
+            progress: self.tick,
+            state: State::Read,
+            readable: false,
+            hidden: false,
+            eof: false,
+            takes_mail: service.takes_mail(),
+            drained: false,
+            queued: false,
+        });
+        self.tell(id, News::Open);
+    }
+
+    fn queue(&mut self, id: ConnectionId) {
+        if let Some(connection) = tenant(&mut self.connections, id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.turns.push_back(id);
+        }
+    }
+
+    /// One turn: send what waits, or let the session go on, or read once.
+    fn turn(&mut self, id: ConnectionId) {
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        connection.queued = false;
+        let stopping = self.deadline.is_some();
+        if connection.backlog.is_some() {
+            match connection.flush(self.tick) {
+                Ok(()) => self.settle(id),
+                Err(error) => self.close(id, End::Broken(error)),
+            }
+            return;
+        }
+        match connection.state {
+            State::Read | State::Linger if connection.readable => self.receive(id),
+            State::Read | State::Write if stopping && !connection.drained => {
+                connection.drained = true;
+                explain!("turn: {id} has nothing more to read; its session is told to finish");
+                self.tell(id, News::Drain);
+            }
+            State::Write => self.tell(id, News::Produce),
+            State::Read | State::Close | State::Linger => {}
+        }
+    }
+
+    fn receive(&mut self, id: ConnectionId) {
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        let lingering = connection.state == State::Linger;
+        match connection.stream.read(&mut self.input) {
+            // A second end is epoll's news of a hang-up: nobody is there.
+            Ok(0) if lingering || connection.eof => self.close(id, End::Finished),
+            Ok(0) => {
+                explain!("turn: {id} read 0 bytes: its last word was said");
+                connection.eof = true;
+                connection.readable = false;
+                self.tell(id, News::Eof);
+            }
+            Ok(n) => {
+                connection.received += n as u64;
+                connection.progress = self.tick;
+                connection.readable = connection.hidden || n == self.input.len();
+                explain!(
+                    "turn: {id} read {n} bytes: {}",
+                    match (connection.readable, connection.hidden) {
+                        (false, _) => "fewer than asked for, so the socket is empty",
+                        (true, false) => "as many as asked for, so it gets another turn",
+                        (true, true) => "something may hide behind them, so it gets another turn",
+                    }
+                );
+                if lingering {
+                    self.settle(id);
+                } else {
+                    let input = mem::take(&mut self.input);
+                    self.tell(id, News::Receive(&input[..n]));
+                    self.input = input;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.readable = false;
+                self.settle(id);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.settle(id),
+            Err(error) => self.close(id, End::Broken(error)),
+        }
+    }
+
+    /// Tells the session what happened, sends what it says, hands on its mail.
+    fn tell(&mut self, id: ConnectionId, news: News) {
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        self.output.clear();
+        let want = news.tell(&mut *connection.session, &mut self.output);
+        connection.state = want.into();
+        if let Err(error) = connection.send(self.output.bytes(), self.tick) {
+            return self.close(id, End::Broken(error));
+        }
+        if !self.output.bytes().is_empty() || want != Want::Read {
+            explain!(
+                "turn: {id} said {} bytes and wants {want:?}; {} wait for its peer to read",
+                self.output.bytes().len(),
+                connection.backlog.as_ref().map_or(0, |b| b.len())
+            );
+        }
+        for mail in self.output.take_mail() {
+            self.deliver(&mail);
+        }
+        self.settle(id);
+    }
+
+    /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
+    /// turn, so that many letters cost one write.
+    fn deliver(&mut self, mail: &Mail) {
+        let Some(connection) = tenant(&mut self.connections, mail.to) else {
+            return;
+        };
+        if matches!(connection.state, State::Close | State::Linger) {
+            return;
+        }
+        self.output.clear();
+        let letter = News::Deliver(slice::from_ref(&mail.bytes));
+        connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
+        connection.hold(self.output.bytes(), self.limits.backlog_bytes);
+        if connection.waiting() > self.limits.backlog_bytes {
+            match connection.flush(self.tick) {
+                Err(error) => return self.close(mail.to, End::Broken(error)),
+                Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
+                    return self.close(mail.to, End::Slow);
+                }
+                Ok(()) => {}
+            }
+        }
+        self.queue(mail.to);
+    }
+
+    /// After anything was done: queues the next turn, or ends what is finished.
+    fn settle(&mut self, id: ConnectionId) {
+        let stopping = self.deadline.is_some();
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        if connection.backlog.is_some() {
+            // Nothing is read while it lasts: this `if` is the backpressure. Epoll tells when the
+            // peer has made room.
+            return;
+        }
+        let drains = stopping && !connection.drained;
+        match connection.state {
+            State::Read if connection.eof && !connection.takes_mail => self.finish(id),
+            State::Read if connection.readable || drains => self.queue(id),
+            State::Linger if connection.readable => self.queue(id),
+            State::Write => self.queue(id),
+            State::Read | State::Linger => {}
+            State::Close => self.finish(id),
+        }
+    }
+
+    /// All is said. Where the peer may still be sending, our end closes first.
+    fn finish(&mut self, id: ConnectionId) {
+        let linger = if self.deadline.is_some() { LINGER_STOPPING } else { LINGER };
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        if connection.eof {
+            return self.close(id, End::Finished);
+        }
+        explain!("{id} is done: our end closes, its end has {linger:?}");
+        if let Err(error) = connection.stream.shutdown(Shutdown::Write) {
+            return self.close(id, End::Broken(error));
+        }
+        connection.state = State::Linger;
+        connection.readable = true;
+        self.lingering.push(Reverse((self.now + linger, id)));
+        self.queue(id);
+    }
+
+    /// The only place where a connection ends.
+    fn close(&mut self, id: ConnectionId, end: End) {
+        let connection = self.connections.remove(id.slot());
+        explain!("{id} is closed; slot {} is free for the next caller", id.slot());
+        let opened = Duration::from_millis(connection.opened);
+        self.journal.departed(&Departure {
+            id,
+            peer: connection.peer,
+            received: connection.received,
+            sent: connection.sent,
+            stayed: (self.now - self.start).saturating_sub(opened),
+            end: &end,
+        });
+    }
+
+    /// Whatever is due by now. Ticks come only while there are connections to look at.
+    fn look_at_the_clock(&mut self) {
+        if self.rest.is_some_and(|until| until <= self.now) {
+            self.rest = None;
+        }
+        while let Some(Reverse((at, id))) = self.lingering.peek().copied()
+            && at <= self.now
+        {
+            self.lingering.pop();
+            if tenant(&mut self.connections, id).is_some() {
+                self.close(id, End::Finished);
+            }
+        }
+        if let Some(timeout) = self.limits.idle_timeout
+            && self.next_tick <= self.now
+        {
+            self.next_tick = self.now + timeout / TICKS;
+            self.tick = self.tick.wrapping_add(1);
+            self.look_for_idle();
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= self.now) {
+            for id in self.ids(|_| true) {
+                self.close(id, End::Grace);
+            }
+        }
+    }
+
+    fn look_for_idle(&mut self) {
+        let tick = self.tick;
+        for id in self.ids(|c| u32::from(tick.wrapping_sub(c.progress)) > TICKS) {
+            explain!("{id} has moved nothing for the idle time; its session is told");
+            let connection = &mut self.connections[id.slot()];
+            connection.progress = tick;
+            if matches!(connection.state, State::Close | State::Linger) {
+                self.close(id, End::Idle);
+                continue;
+            }
+            self.tell(id, News::Idle);
+            if let Some(connection) = tenant(&mut self.connections, id)
+                && matches!(connection.state, State::Close | State::Linger)
+            {
+                self.close(id, End::Idle);
+            }
+        }
+    }
+
+    fn ids(&self, which: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
+        self.connections
+            .iter()
+            .filter(|(_, connection)| which(connection))
+            .map(|(slot, connection)| ConnectionId::new(slot as u32, connection.serial))
+            .collect()
+    }
+
+    /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
+    fn drain(&mut self) {
+        for door in &mut self.doors {
+            door.waiting = true;
+        }
+        // Who is in the queue now was there before the stop, or nearly so.
+        for _ in 0..QUEUE as usize / ACCEPT_BATCH {
+            self.accept();
+        }
+        self.doors.clear();
+        self.deadline = Some(self.now + self.limits.grace);
+        explain!("stopping: {} connections finish what is in flight", self.connections.len());
+        for id in self.ids(|_| true) {
+            let connection = &mut self.connections[id.slot()];
+            // What arrived before the stop may not have been told yet.
+            connection.readable = !connection.eof;
+            if connection.state == State::Linger {
+                self.lingering.push(Reverse((self.now + LINGER_STOPPING, id)));
+            }
+            self.queue(id);
+        }
+    }
+}
+
+/// The connection `id`, if it is still the tenant of its slot.
+fn tenant(connections: &mut Slab<Connection>, id: ConnectionId) -> Option<&mut Connection> {
+    connections
+        .get_mut(id.slot())
+        .filter(|connection| connection.serial == id.serial())
+}
+
+impl Connection {
+    /// One write; what the kernel does not take waits in the backlog.
+    fn send(&mut self, bytes: &[u8], tick: u8) -> io::Result<()> {
+        let mut taken = 0;
+        if self.backlog.is_none() && !bytes.is_empty() {
+            taken = self.write(bytes, tick)?;
+        }
+        self.hold(&bytes[taken..], 0);
+        Ok(())
+    }
+
+    /// One write of the backlog, which is gone once the kernel has taken all of it.
+    fn flush(&mut self, tick: u8) -> io::Result<()> {
+        if let Some(mut backlog) = self.backlog.take() {
+            backlog.sent += self.write(&backlog.bytes[backlog.sent..], tick)?;
+            if backlog.len() > 0 {
+                self.backlog = Some(backlog);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], tick: u8) -> io::Result<usize> {
+        loop {
+            match self.stream.write(bytes) {
+                Ok(n) => {
+                    self.sent += n as u64;
+                    self.progress = tick;
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Appends to the backlog. While it is short of `limit` bytes, it grows by doubling.
+    fn hold(&mut self, bytes: &[u8], limit: usize) {
+        if bytes.is_empty() {
+            return;
+        }
+        match &mut self.backlog {
+            Some(backlog) => {
+                backlog.bytes.drain(..mem::take(&mut backlog.sent));
+                let len = backlog.bytes.len();
+                let spare = len.min(limit.saturating_sub(len));
+                backlog.bytes.reserve_exact(bytes.len().max(spare));
+                backlog.bytes.extend_from_slice(bytes);
+            }
+            None => {
+                let bytes = bytes.to_vec();
+                self.backlog = Some(Box::new(Backlog { bytes, sent: 0 }));
+            }
+        }
+    }
+
+    /// Bytes that wait for the peer to read.
+    fn waiting(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+}
+
+impl Backlog {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+}
+
+/// An event in words, for the explain mode.
+struct Readiness<'a>(&'a Event);
+
+impl std::fmt::Display for Readiness<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let told = [
+            (self.0.is_readable(), "can be read"),
+            (self.0.is_writable(), "can be written"),
+            (self.0.is_read_closed(), "has sent its end"),
+            (self.0.is_write_closed(), "has hung up"),
+            (self.0.is_error(), "is broken"),
+            (self.0.is_priority(), "has urgent data"),
+        ];
+        let told: Vec<&str> = told.iter().filter(|(so, _)| *so).map(|(_, word)| *word).collect();
+        f.write_str(&told.join(", "))
+    }
+}

@@ -1,0 +1,538 @@
+//! One blocking thread per client: each conversation reads like a conversation.
+//!
+//! Each thread sleeps in whatever call it makes, and the kernel wakes it when that call can go on.
+//! A thread can sleep in one place only, and that shapes everything here:
+//!
+//! 1. An acceptor per listener sleeps in `accept`; a client's thread sleeps in `read`.
+//! 2. A client's thread sends all of an answer before it reads again. When the peer does not read,
+//!    it sleeps in `write`, and that sleep is the backpressure.
+//! 3. A session that takes mail has a second thread, asleep on its mailbox. Both share the session
+//!    behind a lock, which is private to the connection, and released before mail is posted.
+//! 4. The seat is taken before the thread is spawned, and `spawn` can fail.
+//! 5. Only its socket or a signal wakes a thread asleep in `read`. Stopping sends SIGURG, which
+//!    means nothing to anybody else, again and again until each thread has noticed: one that was
+//!    about to fall asleep misses the first.
+//! 6. All leaving happens in one place.
+
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::thread::JoinHandleExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use log::debug;
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
+use nix::sys::signal::Signal::SIGURG;
+use signal_hook::{flag, low_level};
+use slab::Slab;
+
+use super::journal::{Departure, End, Journal};
+use super::mailbox::Mailbox;
+use super::{
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, Stop,
+    QUEUE, accept_failure, explain,
+};
+use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
+
+/// What the first read takes. An idle client pins one page of it.
+const READ_FIRST: usize = 4096;
+
+/// What a read of a busy client takes: the buffer grows to this while reads come back full.
+const READ_MOST: usize = 64 * 1024;
+
+/// How long a full mailbox may hold up the client that posts to it, before its owner is cut off.
+const MAIL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a read waits for more once the server is stopping.
+const STOPPING_READ: Duration = Duration::from_millis(10);
+
+/// How often threads that have not noticed the stop are woken again.
+const WAKE_AGAIN: Duration = Duration::from_millis(25);
+
+/// How long threads may take to leave once their sockets were shut.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// What "for ever" is to setsockopt(2). A sleep without any timeout would be resumed after a
+/// signal instead of returning EINTR (signal(7)), and the stop could not wake it.
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// Serves `endpoints` until `stop` is requested and every connection has ended, or has been ended
+/// when the grace period was over. Fails when no thread can be had for a listener.
+pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
+    let server = Arc::new(Server {
+        idle: limits.idle_timeout.unwrap_or(FOR_EVER),
+        limits,
+        stop,
+        journal: Journal::new(),
+        peers: Mutex::default(),
+        left: Condvar::new(),
+    });
+    let noticed = flag::register(SIGURG as i32, Arc::default())?;
+    let mut doors = Vec::new();
+    let opened = endpoints.into_iter().try_for_each(|endpoint| {
+        doors.push(server.open(endpoint)?);
+        Ok(())
+    });
+    // Asleep here, while the other threads serve.
+    let served = opened.and_then(|()| server.stop.wait());
+    server.drain(doors);
+    low_level::unregister(noticed);
+    served
+}
+
+/// A listener and the thread that sleeps in its `accept`.
+struct Door {
+    listener: Arc<TcpListener>,
+    acceptor: JoinHandle<()>,
+}
+
+struct Server {
+    limits: Limits,
+    idle: Duration,
+    stop: Arc<Stop>,
+    journal: Journal,
+    peers: Mutex<Peers>,
+    /// Somebody has left, or everybody should look whether it is time to.
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct Peers {
+    table: Slab<Arc<Peer>>,
+    /// Seats taken. One is free again when its socket is closed, a moment after the table has
+    /// forgotten its tenant.
+    seats: usize,
+    serial: u32,
+}
+
+/// One connection, as its threads share it.
+struct Peer {
+    id: ConnectionId,
+    address: SocketAddr,
+    stream: TcpStream,
+    opened: Instant,
+    talk: Mutex<Talk>,
+    mailbox: Option<Mailbox>,
+    sent: AtomicU64,
+    /// Its thread, once that runs, and alive while the table has it: it leaves before it ends.
+    thread: OnceLock<Pthread>,
+    /// Its thread knows that the server is stopping, and need not be woken for it.
+    noticed: AtomicBool,
+    /// Its conversation is over.
+    over: AtomicBool,
+    /// Why it was cut off from outside, if it was.
+    cut: OnceLock<End>,
+}
+
+/// A session, and what it has to say.
+struct Talk {
+    session: Box<dyn Session>,
+    output: Output,
+    want: Want,
+    /// The session was told that the server is stopping.
+    drained: bool,
+}
+
+impl Server {
+    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Door> {
+        let listener = Arc::new(endpoint.listener);
+        let (server, at_the_door) = (self.clone(), listener.clone());
+        let acceptor = thread::Builder::new()
+            .name("acceptor".into())
+            .spawn(move || server.accept(&at_the_door, &*endpoint.service))?;
+        Ok(Door { listener, acceptor })
+    }
+
+    /// Accepts callers while there are seats for them. The others wait in the kernel's queue.
+    fn accept(self: &Arc<Server>, listener: &TcpListener, service: &dyn Service) {
+        let mut queue = QUEUE;
+        while queue > 0 {
+            drop(self.wait_for_seat());
+            if self.stop.requested() {
+                // Who is in the queue now was there before the stop, or nearly so.
+                queue -= 1;
+            }
+            explain!("acceptor: asleep in accept until somebody calls");
+            match listener.accept() {
+                Ok((stream, address)) => self.seat(stream, address, service),
+                Err(error) => match accept_failure(&error) {
+                    AcceptFailure::Caller => debug!("a caller left before accept: {error}"),
+                    // Only when stopping does the listener not block: its queue is empty.
+                    AcceptFailure::Nobody => return,
+                    AcceptFailure::Exhausted => {
+                        self.journal.shortage(&format_args!("cannot accept: {error}"));
+                        thread::sleep(ACCEPT_PAUSE);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Sleeps until a seat is free, or the server is stopping.
+    fn wait_for_seat(&self) -> MutexGuard<'_, Peers> {
+        let full = |peers: &mut Peers| {
+            peers.seats >= self.limits.max_clients && !self.stop.requested()
+        };
+        self.left
+            .wait_while(self.peers(), full)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a caller a slot in the slab, a session, and a thread.
+    fn seat(self: &Arc<Server>, stream: TcpStream, address: SocketAddr, service: &dyn Service) {
+        // Another acceptor may have taken the last seat since: wait with the caller in hand.
+        let mut peers = self.wait_for_seat();
+        if peers.seats >= self.limits.max_clients {
+            return;
+        }
+        peers.seats += 1;
+        peers.serial = peers.serial.checked_add(1).unwrap_or(1);
+        let serial = peers.serial;
+        let slot = peers.table.vacant_entry();
+        let id = ConnectionId::new(slot.key() as u32, serial);
+        let peer = Arc::new(Peer {
+            id,
+            address,
+            stream,
+            opened: Instant::now(),
+            talk: Mutex::new(Talk {
+                session: service.accept(address, id),
+                output: Output::new(self.limits.chunk()),
+                want: Want::Read,
+                drained: false,
+            }),
+            mailbox: service.takes_mail().then(Mailbox::default),
+            sent: AtomicU64::new(0),
+            thread: OnceLock::new(),
+            noticed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            cut: OnceLock::new(),
+        });
+        slot.insert(peer.clone());
+        drop(peers);
+        explain!("acceptor: {address} is {id}; a thread is spawned for it");
+        self.journal.arrived(id, address);
+        let serve = || {
+            let (server, peer) = (self.clone(), peer.clone());
+            self.spawn(format!("client {id}"), move || server.serve(peer))
+        };
+        while let Err(error) = serve() {
+            self.journal.shortage(&format_args!("cannot spawn a thread: {error}"));
+            thread::sleep(ACCEPT_PAUSE);
+            if self.stop.requested() {
+                return self.leave(peer, 0, End::Grace);
+            }
+        }
+    }
+
+    fn spawn<F>(&self, name: String, body: F) -> io::Result<JoinHandle<()>>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        thread::Builder::new()
+            .name(name)
+            .stack_size(self.limits.stack_bytes)
+            .spawn(body)
+    }
+
+    /// A client's thread, from its first word to its last.
+    fn serve(self: Arc<Server>, peer: Arc<Peer>) {
+        let _ = peer.thread.set(pthread_self());
+        let mut received = 0;
+        let end = self
+            .with_postman(&peer, || self.converse(&peer, &mut received))
+            .unwrap_or_else(|end| end);
+        self.leave(peer, received, end);
+    }
+
+    /// Runs the conversation, with a second thread beside it where the session takes mail.
+    fn with_postman(
+        self: &Arc<Server>,
+        peer: &Arc<Peer>,
+        conversation: impl FnOnce() -> Result<End, End>,
+    ) -> Result<End, End> {
+        let Some(mailbox) = &peer.mailbox else {
+            return conversation();
+        };
+        let (server, addressee) = (self.clone(), peer.clone());
+        let name = format!("mail {}", peer.id);
+        let postman = self.spawn(name, move || server.carry_mail(&addressee))?;
+        let end = conversation();
+        peer.over.store(true, Ordering::Relaxed);
+        mailbox.close();
+        // It may be asleep in `write`.
+        let _ = peer.stream.shutdown(Shutdown::Both);
+        let _ = postman.join();
+        end
+    }
+
+    /// Reads and answers until the session is done.
+    fn converse(&self, peer: &Peer, received: &mut u64) -> Result<End, End> {
+        peer.stream.set_read_timeout(Some(self.idle))?;
+        peer.stream.set_write_timeout(Some(self.idle))?;
+        let mut input = vec![0; READ_FIRST];
+        let mut eof = false;
+        let mut sent = 0;
+        let mut want = self.tell(peer, News::Open)?;
+        while want != Want::Close {
+            let stopping = self.stop.requested();
+            if stopping && !peer.noticed.swap(true, Ordering::Relaxed) {
+                // What has arrived is served, and the first silence is the end.
+                peer.stream.set_read_timeout(Some(STOPPING_READ))?;
+            }
+            explain!("{}: asleep in read until its peer says something or leaves", peer.id);
+            let read = match &peer.mailbox {
+                None if eof => return Ok(End::Finished),
+                Some(mailbox) if eof => {
+                    mailbox.wait_for_close(if stopping { STOPPING_READ } else { self.idle });
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                // Asleep here, and this is the thread's place for most of its life.
+                _ => (&peer.stream).read(&mut input),
+            };
+            want = match read {
+                Ok(0) => {
+                    explain!("{}: read 0 bytes: its peer's last word was said", peer.id);
+                    eof = true;
+                    self.tell(peer, News::Eof)?
+                }
+                Ok(n) => {
+                    explain!("{}: awake, read {n} bytes; its session is told", peer.id);
+                    *received += n as u64;
+                    let want = self.tell(peer, News::Receive(&input[..n]))?;
+                    if n == input.len() && n < READ_MOST {
+                        input = vec![0; READ_MOST];
+                    }
+                    want
+                }
+                // A signal: the server is stopping, or the other thread has heard the last word.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => peer.talk().want,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let before = mem::replace(&mut sent, peer.sent.load(Ordering::Relaxed));
+                    match (stopping, self.stop.requested()) {
+                        (true, _) if peer.is_drained() => peer.talk().want,
+                        (true, _) => self.tell(peer, News::Drain)?,
+                        (false, true) => peer.talk().want,
+                        // Mail went out meanwhile: that is progress, too.
+                        (false, false) if sent != before => peer.talk().want,
+                        (false, false) => match self.tell(peer, News::Idle)? {
+                            Want::Close => return Ok(End::Idle),
+                            want => want,
+                        },
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            };
+        }
+        peer.over.store(true, Ordering::Relaxed);
+        if !eof {
+            self.linger(peer, &mut input)?;
+        }
+        Ok(End::Finished)
+    }
+
+    /// Tells the session what happened, sends what it says, hands on its mail; and again while it
+    /// has more to say.
+    fn tell(&self, peer: &Peer, mut news: News) -> Result<Want, End> {
+        loop {
+            let mut talk = peer.talk();
+            if talk.want == Want::Close {
+                // The other thread has heard its last word.
+                return Ok(Want::Close);
+            }
+            talk.drained |= matches!(news, News::Drain);
+            let Talk { session, output, .. } = &mut *talk;
+            output.clear();
+            talk.want = news.tell(&mut **session, output);
+            peer.send(&mut talk)?;
+            let mail = talk.output.take_mail();
+            let (want, drained) = (talk.want, talk.drained);
+            // The lock goes before mail does: its receiver may be posting to this one.
+            drop(talk);
+            self.post(mail);
+            if want != Want::Write {
+                return Ok(want);
+            }
+            news = match self.stop.requested() && !drained {
+                true => News::Drain,
+                false => News::Produce,
+            };
+        }
+    }
+
+    /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
+    /// does not make room in time is cut off.
+    fn post(&self, mail: Vec<Mail>) {
+        for Mail { to, bytes } in mail {
+            let receiver = self.peers().table.get(to.slot()).cloned();
+            let Some(receiver) = receiver.filter(|receiver| receiver.id == to) else {
+                continue;
+            };
+            let Some(mailbox) = &receiver.mailbox else {
+                continue;
+            };
+            if !mailbox.put(bytes, self.limits.backlog_bytes, MAIL_PATIENCE) {
+                receiver.cut_off(End::Slow);
+            }
+        }
+    }
+
+    /// The second thread of a session that takes mail.
+    fn carry_mail(&self, peer: &Peer) {
+        let Some(mailbox) = &peer.mailbox else {
+            return;
+        };
+        // Asleep here until somebody posts.
+        while let Some(letters) = mailbox.take() {
+            explain!("{}: {} letters to deliver, one write for all", peer.id, letters.len());
+            match self.tell(peer, News::Deliver(&letters)) {
+                Ok(Want::Close) => break,
+                Ok(_) => {}
+                Err(end) => peer.cut_off(end),
+            }
+        }
+        mailbox.close();
+        // Its other thread may be asleep in `read`, or about to be.
+        while !peer.over.load(Ordering::Relaxed) {
+            peer.wake();
+            thread::sleep(WAKE_AGAIN);
+        }
+    }
+
+    /// All is said, and the peer may still be sending: our end closes first, and what still comes
+    /// is thrown away until its end does.
+    fn linger(&self, peer: &Peer, input: &mut [u8]) -> io::Result<()> {
+        peer.stream.shutdown(Shutdown::Write)?;
+        let since = Instant::now();
+        loop {
+            let stopping = self.stop.requested();
+            peer.noticed.store(stopping, Ordering::Relaxed);
+            let most = if stopping { LINGER_STOPPING } else { LINGER };
+            explain!("{}: done: our end is closed, its end has {most:?}", peer.id);
+            let left = most.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            peer.stream.set_read_timeout(Some(left))?;
+            match (&peer.stream).read(input) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The only place where a connection ends: mail no longer finds it, its socket is closed, its
+    /// seat is free.
+    fn leave(&self, peer: Arc<Peer>, received: u64, end: End) {
+        self.peers().table.remove(peer.id.slot());
+        self.journal.departed(&Departure {
+            id: peer.id,
+            peer: peer.address,
+            received,
+            sent: peer.sent.load(Ordering::Relaxed),
+            stayed: peer.opened.elapsed(),
+            end: peer.cut.get().unwrap_or(&end),
+        });
+        explain!("{}: its thread ends; slot {} is free for the next caller", peer.id, peer.id.slot());
+        drop(peer);
+        self.peers().seats -= 1;
+        self.left.notify_all();
+    }
+
+    /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
+    fn drain(&self, doors: Vec<Door>) {
+        // An acceptor takes who is in the queue already, then finds that nobody is.
+        for door in &doors {
+            let _ = door.listener.set_nonblocking(true);
+        }
+        let mut acceptors: Vec<JoinHandle<()>> = doors.into_iter().map(|d| d.acceptor).collect();
+        let deadline = Instant::now() + self.limits.grace;
+        loop {
+            acceptors.retain(|acceptor| !acceptor.is_finished());
+            for acceptor in &acceptors {
+                let _ = pthread_kill(acceptor.as_pthread_t(), SIGURG);
+            }
+            let peers = self.peers();
+            let over = Instant::now() >= deadline;
+            for (_, peer) in peers.table.iter() {
+                if over {
+                    peer.cut_off(End::Grace);
+                } else if !peer.noticed.load(Ordering::Relaxed) {
+                    peer.wake();
+                }
+            }
+            let gone = acceptors.is_empty() && peers.seats == 0;
+            if gone || Instant::now() >= deadline + LEAVE {
+                return;
+            }
+            self.left.notify_all();
+            drop(self.left.wait_timeout(peers, WAKE_AGAIN));
+        }
+    }
+
+    fn peers(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peer {
+    /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
+    fn send(&self, talk: &mut Talk) -> Result<(), End> {
+        let mut taken = 0;
+        while taken < talk.output.bytes().len() {
+            explain!("{}: asleep in write until its peer has taken the answer", self.id);
+            // Asleep here while the peer does not read: this is the backpressure.
+            match (&self.stream).write(&talk.output.bytes()[taken..]) {
+                Ok(n) => {
+                    taken += n;
+                    self.sent.fetch_add(n as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    talk.want = talk.session.idle(&mut talk.output);
+                    if talk.want == Want::Close {
+                        return Err(End::Idle);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection from outside: whatever its threads sleep in returns.
+    fn cut_off(&self, end: End) {
+        let _ = self.cut.set(end);
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Makes its thread look up from its sleep.
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            let _ = pthread_kill(*thread, SIGURG);
+        }
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.disturb();
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.talk().drained
+    }
+
+    fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        End::Broken(error)
+    }
+}

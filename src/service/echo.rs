@@ -1,0 +1,23 @@
+//! Echo (RFC 862): everything comes back, in order, until the peer has said its last word.
+
+use std::net::SocketAddr;
+
+use crate::session::{ConnectionId, Output, Service, Session, Want};
+
+/// The echo service. It keeps nothing between two calls, so it is its own session, and boxing it
+/// allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo;
+
+impl Service for Echo {
+    fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
+        Box::new(Echo)
+    }
+}
+
+impl Session for Echo {
+    fn receive(&mut self, input: &[u8], out: &mut Output) -> Want {
+        out.write(input);
+        Want::Read
+    }
+}

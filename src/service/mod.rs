@@ -1,0 +1,9 @@
+//! The protocols, each a [`Service`](crate::session::Service) that knows no socket and no engine.
+
+mod chargen;
+mod discard;
+mod echo;
+
+pub use chargen::Chargen;
+pub use discard::Discard;
+pub use echo::Echo;

@@ -1,0 +1,177 @@
+//! The contract between protocols and engines.
+//!
+//! A [`Session`] is one conversation as a state machine: it is told what happened, appends what it
+//! has to say to an [`Output`], and answers what it [wants](Want) next. It never waits and never
+//! sees a socket, so it runs unchanged on every engine and is tested with plain bytes.
+//!
+//! 1. A session never waits. (Reading one chunk of a local file in `produce` is allowed.)
+//! 2. Once `out.is_full()` it stops, answers [`Want::Write`] and goes on in `produce`: a
+//!    conversation holds one chunk plus one reply, whatever its peer does.
+//! 3. The engine does not read while the peer has not taken what was sent, nor while the session
+//!    wants to write.
+//! 4. `deliver` posts no mail, and nobody posts to itself.
+//! 5. `eof`, `idle`, `drain` and `deliver` can come in any state; the answer is what is *still*
+//!    wanted.
+//! 6. After [`Want::Close`] nothing is called but `Drop`: leave rooms there.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One conversation with one peer.
+pub trait Session: Send {
+    /// The peer has connected. A protocol in which the server speaks first speaks here.
+    fn open(&mut self, _out: &mut Output) -> Want {
+        Want::Read
+    }
+
+    /// The peer sent `input`: never empty, cut anywhere the network liked.
+    fn receive(&mut self, input: &[u8], out: &mut Output) -> Want;
+
+    /// The peer took what was sent. Called only after [`Want::Write`].
+    fn produce(&mut self, _out: &mut Output) -> Want {
+        Want::Read
+    }
+
+    /// Another session posted `mail` to this one.
+    fn deliver(&mut self, _mail: &[u8], _out: &mut Output) -> Want {
+        Want::Read
+    }
+
+    /// The peer will send no more (it may still read).
+    fn eof(&mut self, _out: &mut Output) -> Want {
+        Want::Close
+    }
+
+    /// Nothing moved in either direction for [`idle_timeout`](crate::engine::Limits::idle_timeout).
+    fn idle(&mut self, _out: &mut Output) -> Want {
+        Want::Close
+    }
+
+    /// The server is stopping, and all that had arrived from this peer was received.
+    fn drain(&mut self, _out: &mut Output) -> Want {
+        Want::Close
+    }
+}
+
+/// What a session waits for next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Something from the peer.
+    Read,
+    /// A chance to say more: `produce` is called once the output is on its way.
+    Write,
+    /// The end, once the output is on its way.
+    Close,
+}
+
+/// Makes the sessions of one protocol; shared by all connections of an endpoint.
+pub trait Service: Send + Sync {
+    /// A new session for the connection `id` from `peer`.
+    fn accept(&self, peer: SocketAddr, id: ConnectionId) -> Box<dyn Session>;
+
+    /// Whether sessions of this service are ever sent mail. It costs the thread engine a second
+    /// thread per connection.
+    fn takes_mail(&self) -> bool {
+        false
+    }
+}
+
+/// The address of a connection for mail: a slot of the engine's table and the serial number of its
+/// tenant. Never valid again once the connection has ended, so nothing that comes late for a former
+/// tenant reaches the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    slot: u32,
+    serial: u32,
+}
+
+impl ConnectionId {
+    /// The tenant `serial` (from 1) of `slot`.
+    pub fn new(slot: u32, serial: u32) -> ConnectionId {
+        ConnectionId { slot, serial }
+    }
+
+    /// The index in the engine's table.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// Which tenant of the table this is, counted over all slots since the start.
+    pub fn serial(self) -> u32 {
+        self.serial
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.serial)
+    }
+}
+
+/// Where a session puts what it says: bytes for its own peer and mail for other sessions.
+#[derive(Debug)]
+pub struct Output {
+    bytes: Vec<u8>,
+    mail: Vec<Mail>,
+    chunk: usize,
+}
+
+/// Bytes on their way to another session. One allocation, however many receivers share it.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The session it is for.
+    pub to: ConnectionId,
+    /// What [`Session::deliver`] will be given.
+    pub bytes: Arc<[u8]>,
+}
+
+impl Output {
+    /// The size at which [`is_full`](Output::is_full) says stop, where nothing smaller is asked
+    /// for. Linux takes this much in one `send` on a fresh connection.
+    pub const CHUNK: usize = 64 * 1024;
+
+    /// An empty output that is full at `chunk` bytes.
+    pub fn new(chunk: usize) -> Output {
+        Output {
+            bytes: Vec::new(),
+            mail: Vec::new(),
+            chunk,
+        }
+    }
+
+    /// Appends bytes for the session's own peer.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Posts `bytes` to another session.
+    pub fn post(&mut self, to: ConnectionId, bytes: Arc<[u8]>) {
+        self.mail.push(Mail { to, bytes });
+    }
+
+    /// Whether a session with more to say should answer [`Want::Write`] and wait for `produce`.
+    pub fn is_full(&self) -> bool {
+        self.room() == 0
+    }
+
+    /// How many bytes fit until it is full.
+    pub fn room(&self) -> usize {
+        self.chunk.saturating_sub(self.bytes.len())
+    }
+
+    /// The bytes for the session's own peer.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes the mail posted so far.
+    pub fn take_mail(&mut self) -> Vec<Mail> {
+        std::mem::take(&mut self.mail)
+    }
+
+    /// Forgets the bytes and keeps their memory for the next call.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+}

@@ -2,6 +2,7 @@
 
 mod client;
 mod logging;
+mod respawn;
 mod server;
 mod units;
 

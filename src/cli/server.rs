@@ -10,7 +10,7 @@ use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
 use socklab::service::{Chargen, Discard, Echo};
 use socklab::session::Service as AnyService;
 
-use super::{Failure, units};
+use super::{Failure, respawn, units};
 
 /// Serve a protocol until interrupted
 ///
@@ -92,6 +92,9 @@ impl Server {
             EngineName::Poll => Engine::Poll,
             EngineName::Threads => Engine::Threads,
         };
+        if engine == Engine::Threads {
+            respawn::without_signal_stacks();
+        }
         let service: Arc<dyn AnyService> = match self.service {
             Service::Echo => Arc::new(Echo),
             Service::Discard => Arc::new(Discard),

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGBUS, SIGSEGV};
 
 use super::Engine;
 use crate::session::Output;
@@ -60,6 +61,10 @@ impl Default for Limits {
 /// Descriptors never given to clients: listeners, logs, files, and whatever a library opens.
 const RESERVED_FILES: usize = 32;
 
+/// Threads and mappings never given to clients: acceptors, libraries, the allocator's arenas, and
+/// what else runs on the machine.
+const RESERVED_THREADS: usize = 512;
+
 /// Raises the soft limit on open files to the hard one and returns it (getrlimit(2)).
 pub fn raise_open_files() -> io::Result<usize> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -78,8 +83,24 @@ pub struct Seats {
     pub bound: &'static str,
 }
 
+/// Whether each thread of this process gets a second stack for its signals. Rust's runtime leaves
+/// it out where SIGSEGV and SIGBUS are not at their default at the start.
+pub fn has_signal_stacks() -> bool {
+    !(ignored_at_start(SIGSEGV) && ignored_at_start(SIGBUS))
+}
+
+/// Whether the process was started with `signal` ignored (proc_pid_status(5), SigIgn).
+pub(super) fn ignored_at_start(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
 /// How many clients `engine` can serve with `open_files` descriptors allowed: each needs one, and
-/// with the thread engine also a thread and the two mappings of its stack.
+/// with the thread engine also a thread and the mappings of its stack, two for each stack.
 pub fn seats(engine: Engine, open_files: usize) -> Seats {
     let in_use = fs::read_dir("/proc/self/fd").map_or(RESERVED_FILES, Iterator::count);
     let mut bounds = vec![Seats {
@@ -90,13 +111,14 @@ pub fn seats(engine: Engine, open_files: usize) -> Seats {
         let kernel = |path: &str| -> Option<usize> {
             fs::read_to_string(path).ok()?.trim().parse().ok()
         };
+        let mappings = if has_signal_stacks() { 4 } else { 2 };
         let threads = [
             ("/proc/sys/kernel/threads-max", 1, "kernel.threads-max"),
             ("/proc/sys/kernel/pid_max", 1, "kernel.pid_max"),
-            ("/proc/sys/vm/max_map_count", 2, "vm.max_map_count"),
+            ("/proc/sys/vm/max_map_count", mappings, "vm.max_map_count"),
         ];
         bounds.extend(threads.into_iter().filter_map(|(path, each, bound)| {
-            let most = (kernel(path)? / each).saturating_sub(RESERVED_FILES);
+            let most = (kernel(path)? / each).saturating_sub(RESERVED_THREADS);
             Some(Seats { most, bound })
         }));
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-pub use limits::{Limits, Seats, raise_open_files, seats};
+pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
 pub use listen::{ListenError, listen};
 pub use stop::Stop;

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
+use super::limits::ignored_at_start;
+
 /// The exit status after a second signal, which ends the process at once.
 const INTERRUPTED: i32 = 130;
 
@@ -77,14 +79,4 @@ impl Stop {
     pub(super) fn ear(&self) -> impl AsFd + '_ {
         self.ear.as_fd()
     }
-}
-
-/// Whether the process was started with `signal` ignored (proc_pid_status(5), SigIgn).
-fn ignored_at_start(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

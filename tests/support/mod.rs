@@ -3,7 +3,7 @@
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -229,4 +229,26 @@ pub fn finish(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the server closes");
     rest
+}
+
+/// Writes until the server takes no more, for nobody reads what it answers, and returns how much it
+/// took.
+pub fn fill(client: &mut TcpStream) -> usize {
+    let chunk = [0x55; 65_536];
+    client.set_nonblocking(true).unwrap();
+    let mut taken = 0;
+    let mut refused = 0;
+    // The kernel moves bytes between the two buffers for a while after the first refusal.
+    while refused < 20 {
+        match client.write(&chunk) {
+            Ok(n) => (taken, refused) = (taken + n, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                refused += 1;
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => panic!("the server has left: {error}"),
+        }
+    }
+    client.set_nonblocking(false).unwrap();
+    taken
 }

@@ -1,0 +1,165 @@
+//! The cap: who finds no seat waits in the kernel's queue and is served when one is free; and what
+//! happens when the machine runs out of something first.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use socklab::engine::{Engine, Limits};
+use socklab::service::Echo;
+use support::{Process, Server, echoes, eventually, finish, on_both_engines};
+
+fn capped(engine: Engine, max_clients: usize) -> Server {
+    Server::with_limits(engine, Echo, Limits { max_clients, ..Limits::default() })
+}
+
+/// Whether an answer to what was sent has come.
+fn is_answered(client: &mut TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    let answered = match client.peek(&mut [0; 1]) {
+        Ok(n) => n > 0,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        Err(error) => panic!("it was not left in the queue: {error}"),
+    };
+    client.set_nonblocking(false).unwrap();
+    answered
+}
+
+/// The user and group of a server that is not root's. A limit on processes does not hold for root.
+const NOBODY: [&str; 4] = ["--reuid=64321", "--regid=64321", "--clear-groups", "--inh-caps=-all"];
+
+/// Changes a limit of a running server, as prlimit(1) does. It may, being the same user.
+fn prlimit(server: &Process, user: &[&str], limit: &str) {
+    let status = Command::new("setpriv")
+        .args(user)
+        .args(["prlimit", "--pid", &server.child.id().to_string(), limit])
+        .status()
+        .expect("setpriv is installed");
+    assert!(status.success());
+}
+
+on_both_engines! {
+    fn callers_beyond_the_cap_are_served_in_turn_when_a_seat_is_free(engine) {
+        let server = capped(engine, 2);
+        let mut seated: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+        for client in &mut seated {
+            echoes(client, b"seated");
+        }
+        let mut waiting: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+        for (turn, client) in waiting.iter_mut().enumerate() {
+            client.write_all(&[turn as u8]).unwrap();
+        }
+        // Those with a seat are served again and again, and nobody else is.
+        for _ in 0..100 {
+            for client in &mut seated {
+                echoes(client, b"still seated");
+            }
+        }
+        assert!(!waiting.iter_mut().any(is_answered));
+        for (turn, mut client) in waiting.into_iter().enumerate() {
+            drop(seated.pop());
+            let mut answer = [0; 1];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, [turn as u8]);
+            seated.insert(0, client);
+        }
+    }
+
+    fn a_seat_is_free_again_however_its_tenant_leaves(engine) {
+        let server = capped(engine, 1);
+        for round in 0..200 {
+            let mut client = server.connect();
+            match round % 3 {
+                0 => assert_eq!(finish(&mut client), b""),
+                1 => drop(client),
+                _ => echoes(&mut client, b"hello"),
+            }
+        }
+    }
+
+    fn callers_on_another_listener_are_not_forgotten_at_the_cap(engine) {
+        let server = Process::start(engine, &["--max-clients", "1"]);
+        for _ in 0..20 {
+            for address in &server.addresses {
+                echoes(&mut support::connect(*address), b"my turn");
+            }
+        }
+    }
+
+    #[ignore = "needs prlimit and setpriv"]
+    fn running_out_of_descriptors_is_survived_without_spinning(engine) {
+        let mut command = Process::command(engine, &[]);
+        let mut server = Process::spawn(command.stderr(Stdio::piped()));
+        let mut first = server.connect();
+        echoes(&mut first, b"seated");
+        let files = server.files();
+        prlimit(&server, &[], &format!("--nofile={files}:"));
+        let mut waiting: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+        for client in &mut waiting {
+            client.write_all(b"x").unwrap();
+        }
+        let before = server.cpu();
+        for _ in 0..20 {
+            echoes(&mut first, b"still served");
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        let used = server.cpu() - before;
+        assert!(used < Duration::from_millis(100), "{used:?} of CPU time in half a second");
+        // A few may have found gaps among the descriptors below the limit.
+        assert!(!waiting.iter_mut().all(is_answered));
+        prlimit(&server, &[], "--nofile=1000:");
+        for client in &mut waiting {
+            client.read_exact(&mut [0; 1]).unwrap();
+        }
+        assert_eq!(shortages(&mut server, "cannot accept"), 1);
+    }
+
+    #[ignore = "needs prlimit, setpriv, and root to use them"]
+    fn running_out_of_threads_is_survived_without_spinning(engine) {
+        if engine == Engine::Poll {
+            // It has one thread, whatever comes.
+            let server = Process::start(engine, &[]);
+            let _clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+            eventually("all are seated", || server.files() > 100);
+            assert_eq!(server.status("Threads"), 1);
+            return;
+        }
+        let inner = Process::command(engine, &[]);
+        let mut command = Command::new("setpriv");
+        command.args(NOBODY).arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG");
+        let mut server = Process::spawn(command.stderr(Stdio::piped()));
+        let mut first = server.connect();
+        echoes(&mut first, b"seated");
+        let threads = server.status("Threads");
+        prlimit(&server, &NOBODY, &format!("--nproc={threads}:"));
+        let mut waiting: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+        for client in &mut waiting {
+            client.write_all(b"x").unwrap();
+        }
+        let before = server.cpu();
+        for _ in 0..20 {
+            echoes(&mut first, b"still served");
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        let used = server.cpu() - before;
+        assert!(used < Duration::from_millis(100), "{used:?} of CPU time in half a second");
+        assert!(!waiting.iter_mut().any(is_answered));
+        prlimit(&server, &NOBODY, "--nproc=1000:");
+        for client in &mut waiting {
+            client.read_exact(&mut [0; 1]).unwrap();
+        }
+        assert_eq!(shortages(&mut server, "cannot spawn"), 1);
+    }
+}
+
+/// How many lines of its log tell of a shortage. Ends the server.
+fn shortages(server: &mut Process, of: &str) -> usize {
+    server.child.kill().unwrap();
+    let mut log = String::new();
+    let stderr = server.child.stderr.as_mut().expect("it is piped");
+    stderr.read_to_string(&mut log).unwrap();
+    log.lines().filter(|line| line.contains(of)).count()
+}

@@ -1,5 +1,6 @@
 //! Where mail for a connection of the thread engine waits for its second thread.
 
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ impl Mailbox {
         }
         letters.bytes = 0;
         self.changed.notify_all();
-        Some(std::mem::take(&mut letters.queue))
+        Some(mem::take(&mut letters.queue))
     }
 
     /// No more letters: wakes whoever sleeps here.
@@ -70,7 +71,7 @@ impl Mailbox {
     pub fn wait_for_close(&self, patience: Duration) {
         let until = Instant::now() + patience;
         let mut letters = self.lock();
-        while !letters.closed && !letters.disturbed {
+        while !letters.closed && !mem::take(&mut letters.disturbed) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

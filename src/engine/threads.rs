@@ -275,19 +275,22 @@ impl Server {
         peer.stream.set_write_timeout(Some(self.idle))?;
         let mut input = vec![0; READ_FIRST];
         let mut eof = false;
-        let mut sent = 0;
+        let mut hurried = false;
         let mut want = self.tell(peer, News::Open)?;
         while want != Want::Close {
             let stopping = self.stop.requested();
-            if stopping && !peer.noticed.swap(true, Ordering::Relaxed) {
+            if stopping && !mem::replace(&mut hurried, true) {
                 // What has arrived is served, and the first silence is the end.
                 peer.stream.set_read_timeout(Some(STOPPING_READ))?;
+                peer.noticed.store(true, Ordering::Relaxed);
             }
             explain!("{}: asleep in read until its peer says something or leaves", peer.id);
+            let sent = peer.sent.load(Ordering::Relaxed);
             let read = match &peer.mailbox {
                 None if eof => return Ok(End::Finished),
                 Some(mailbox) if eof => {
-                    mailbox.wait_for_close(if stopping { STOPPING_READ } else { self.idle });
+                    let drains = stopping && !peer.is_drained();
+                    mailbox.wait_for_close(if drains { STOPPING_READ } else { self.idle });
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 // Asleep here, and this is the thread's place for most of its life.
@@ -311,17 +314,17 @@ impl Server {
                 // A signal: the server is stopping, or the other thread has heard the last word.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => peer.talk().want,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let before = mem::replace(&mut sent, peer.sent.load(Ordering::Relaxed));
-                    match (stopping, self.stop.requested()) {
-                        (true, _) if peer.is_drained() => peer.talk().want,
-                        (true, _) => self.tell(peer, News::Drain)?,
-                        (false, true) => peer.talk().want,
-                        // Mail went out meanwhile: that is progress, too.
-                        (false, false) if sent != before => peer.talk().want,
-                        (false, false) => match self.tell(peer, News::Idle)? {
-                            Want::Close => return Ok(End::Idle),
-                            want => want,
-                        },
+                    let disturbed = self.stop.requested() != stopping;
+                    if stopping && !peer.is_drained() {
+                        peer.stream.set_read_timeout(Some(self.idle))?;
+                        self.tell(peer, News::Drain)?
+                    } else if disturbed || sent != peer.sent.load(Ordering::Relaxed) {
+                        // Mail that went out meanwhile is progress, too.
+                        peer.talk().want
+                    } else if self.tell(peer, News::Idle)? == Want::Close {
+                        return Ok(End::Idle);
+                    } else {
+                        Want::Read
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -347,7 +350,7 @@ impl Server {
             let Talk { session, output, .. } = &mut *talk;
             output.clear();
             talk.want = news.tell(&mut **session, output);
-            peer.send(&mut talk)?;
+            self.send(peer, &mut talk)?;
             let mail = talk.output.take_mail();
             let (want, drained) = (talk.want, talk.drained);
             // The lock goes before mail does: its receiver may be posting to this one.
@@ -361,6 +364,33 @@ impl Server {
                 false => News::Produce,
             };
         }
+    }
+
+    /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
+    fn send(&self, peer: &Peer, talk: &mut Talk) -> Result<(), End> {
+        let mut taken = 0;
+        while taken < talk.output.bytes().len() {
+            explain!("{}: writes; if its peer does not read, it sleeps in there", peer.id);
+            // Asleep here while the peer does not read: this is the backpressure.
+            match (&peer.stream).write(&talk.output.bytes()[taken..]) {
+                Ok(n) => {
+                    taken += n;
+                    peer.sent.fetch_add(n as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    // It will look for itself before it reads again.
+                    peer.noticed.store(self.stop.requested(), Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    talk.want = talk.session.idle(&mut talk.output);
+                    if talk.want == Want::Close {
+                        return Err(End::Idle);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
@@ -453,26 +483,38 @@ impl Server {
         }
         let mut acceptors: Vec<JoinHandle<()>> = doors.into_iter().map(|d| d.acceptor).collect();
         let deadline = Instant::now() + self.limits.grace;
+        let mut look_again = Instant::now();
+        let mut peers = self.peers();
         loop {
-            acceptors.retain(|acceptor| !acceptor.is_finished());
-            for acceptor in &acceptors {
-                let _ = pthread_kill(acceptor.as_pthread_t(), SIGURG);
-            }
-            let peers = self.peers();
-            let over = Instant::now() >= deadline;
-            for (_, peer) in peers.table.iter() {
-                if over {
-                    peer.cut_off(End::Grace);
-                } else if !peer.noticed.load(Ordering::Relaxed) {
-                    peer.wake();
+            let now = Instant::now();
+            let over = now >= deadline;
+            if look_again <= now {
+                acceptors.retain(|acceptor| !acceptor.is_finished());
+                for acceptor in &acceptors {
+                    let _ = pthread_kill(acceptor.as_pthread_t(), SIGURG);
                 }
+                // Those that wait for a seat.
+                self.left.notify_all();
+                let mut asleep = !acceptors.is_empty();
+                for (_, peer) in peers.table.iter() {
+                    if over {
+                        peer.cut_off(End::Grace);
+                    } else if !peer.noticed.load(Ordering::Relaxed) {
+                        peer.wake();
+                        asleep = true;
+                    }
+                }
+                look_again = match asleep {
+                    true => now + WAKE_AGAIN,
+                    false if over => now + LEAVE,
+                    false => deadline,
+                };
             }
-            let gone = acceptors.is_empty() && peers.seats == 0;
-            if gone || Instant::now() >= deadline + LEAVE {
+            if acceptors.is_empty() && peers.seats == 0 || now >= deadline + LEAVE {
                 return;
             }
-            self.left.notify_all();
-            drop(self.left.wait_timeout(peers, WAKE_AGAIN));
+            let waited = self.left.wait_timeout(peers, look_again - now);
+            peers = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -482,30 +524,6 @@ impl Server {
 }
 
 impl Peer {
-    /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
-    fn send(&self, talk: &mut Talk) -> Result<(), End> {
-        let mut taken = 0;
-        while taken < talk.output.bytes().len() {
-            explain!("{}: asleep in write until its peer has taken the answer", self.id);
-            // Asleep here while the peer does not read: this is the backpressure.
-            match (&self.stream).write(&talk.output.bytes()[taken..]) {
-                Ok(n) => {
-                    taken += n;
-                    self.sent.fetch_add(n as u64, Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    talk.want = talk.session.idle(&mut talk.output);
-                    if talk.want == Want::Close {
-                        return Err(End::Idle);
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the connection from outside: whatever its threads sleep in returns.
     fn cut_off(&self, end: End) {
         let _ = self.cut.set(end);

@@ -1,0 +1,157 @@
+//! The price of a message in system calls, counted by strace.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use socklab::engine::Engine;
+use support::{Process, echoes, eventually, finish};
+use std::io::{Read, Write};
+
+/// strace, attached to a running server.
+struct Trace {
+    strace: Child,
+    counts: String,
+}
+
+impl Trace {
+    fn attach(server: &Process, name: &str) -> Trace {
+        let counts = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), server.child.id());
+        let strace = Command::new("strace")
+            .args(["-f", "-c", "-U", "calls,name", "-o", &counts, "-p", &server.child.id().to_string()])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace is installed");
+        let task = format!("/proc/{}/task", server.child.id());
+        eventually("all threads are traced", || {
+            fs::read_dir(&task).unwrap().all(|thread| {
+                let status = fs::read_to_string(thread.unwrap().path().join("status"));
+                status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
+            })
+        });
+        Trace { strace, counts }
+    }
+
+    /// Detaches it. Calls by name.
+    fn finish(mut self) -> HashMap<String, usize> {
+        let pid = Pid::from_raw(self.strace.id() as i32);
+        nix::sys::signal::kill(pid, Signal::SIGINT).unwrap();
+        self.strace.wait().unwrap();
+        let table = fs::read_to_string(&self.counts).unwrap();
+        fs::remove_file(&self.counts).unwrap();
+        let row = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.to_owned()))
+        };
+        table.lines().filter_map(row).map(|(count, name)| (name, count)).collect()
+    }
+}
+
+fn count(calls: &HashMap<String, usize>, names: &[&str]) -> usize {
+    names.iter().filter_map(|name| calls.get(*name)).sum()
+}
+
+const RECEIVE: [&str; 2] = ["recvfrom", "read"];
+const SEND: [&str; 2] = ["sendto", "write"];
+const WAIT: [&str; 2] = ["epoll_wait", "epoll_pwait"];
+
+#[test]
+#[ignore = "needs strace"]
+fn a_message_costs_the_poll_engine_one_receive_one_send_and_one_wait() {
+    let server = Process::start(Engine::Poll, &["-q"]);
+    let mut client = server.connect();
+    echoes(&mut client, b"seated");
+    let trace = Trace::attach(&server, "one");
+    for _ in 0..1000 {
+        echoes(&mut client, &[1; 64]);
+    }
+    let calls = trace.finish();
+    assert_eq!(count(&calls, &RECEIVE), 1000, "{calls:?}");
+    assert_eq!(count(&calls, &SEND), 1000, "{calls:?}");
+    // Attaching interrupts a wait or two.
+    let waits = count(&calls, &WAIT);
+    assert!((1000..1005).contains(&waits), "{calls:?}");
+    assert_eq!(calls.values().sum::<usize>() - waits, 2000 + count(&calls, &["restart_syscall", "total"]), "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_hundred_ready_clients_share_one_wait() {
+    let server = Process::start(Engine::Poll, &["-q"]);
+    let mut clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        echoes(client, b"seated");
+    }
+    let trace = Trace::attach(&server, "hundred");
+    for _ in 0..20 {
+        // Nobody is served until all have spoken.
+        server.signal(Signal::SIGSTOP);
+        for client in &mut clients {
+            client.write_all(&[1; 64]).unwrap();
+        }
+        server.signal(Signal::SIGCONT);
+        for client in &mut clients {
+            client.read_exact(&mut [0; 64]).unwrap();
+        }
+    }
+    let calls = trace.finish();
+    assert_eq!(count(&calls, &RECEIVE), 2000, "{calls:?}");
+    assert_eq!(count(&calls, &SEND), 2000, "{calls:?}");
+    assert!(count(&calls, &WAIT) < 200, "{calls:?}");
+    assert_eq!(count(&calls, &["epoll_ctl"]), 0, "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_pipelined_batch_costs_one_receive_and_one_send() {
+    let server = Process::start(Engine::Poll, &["-q"]);
+    let mut client = server.connect();
+    echoes(&mut client, b"seated");
+    let trace = Trace::attach(&server, "pipelined");
+    for _ in 0..100 {
+        echoes(&mut client, &[1; 16 * 64]);
+    }
+    let calls = trace.finish();
+    assert_eq!(count(&calls, &RECEIVE), 100, "{calls:?}");
+    assert_eq!(count(&calls, &SEND), 100, "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_connection_is_registered_once_and_costs_ten_calls_at_most() {
+    let server = Process::start(Engine::Poll, &["-q"]);
+    assert_eq!(finish(&mut server.connect()), b"");
+    let trace = Trace::attach(&server, "churn");
+    for _ in 0..200 {
+        let mut client = server.connect();
+        echoes(&mut client, &[1; 64]);
+        assert_eq!(finish(&mut client), b"");
+    }
+    let calls = trace.finish();
+    assert_eq!(count(&calls, &["epoll_ctl"]), 200, "{calls:?}");
+    assert_eq!(count(&calls, &["close"]), 200, "{calls:?}");
+    let working = calls.values().sum::<usize>() - count(&calls, &["total"]) - count(&calls, &WAIT);
+    assert!(working <= 200 * 8, "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_message_costs_a_thread_two_calls() {
+    let server = Process::start(Engine::Threads, &["-q"]);
+    let mut client = server.connect();
+    echoes(&mut client, b"seated");
+    let trace = Trace::attach(&server, "thread");
+    for _ in 0..1000 {
+        echoes(&mut client, &[1; 64]);
+    }
+    let calls = trace.finish();
+    let receives = count(&calls, &RECEIVE);
+    // Attaching interrupts a read.
+    assert!((1000..1005).contains(&receives), "{calls:?}");
+    assert_eq!(count(&calls, &SEND), 1000, "{calls:?}");
+}

@@ -2,8 +2,8 @@
 
 mod support;
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -60,7 +60,10 @@ fn private_address(engine: Engine) -> Ipv4Addr {
 
 #[test]
 fn without_arguments_it_explains_itself() {
-    socklab(&[]).code(2).stdout(is_empty()).stderr(contains("Usage: socklab").and(contains("server")));
+    socklab(&[])
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("Usage: socklab").and(contains("server")));
 }
 
 #[test]
@@ -98,10 +101,7 @@ fn wrong_durations_and_sizes_are_wrong_usage() {
     for flag in ["--idle-timeout", "--grace"] {
         for wrong in ["soon", "5 parsecs", "1e999", "", "-1", "NaN"] {
             let complaint = format!("invalid value '{wrong}' for '{flag} <TIME>'");
-            match wrong {
-                "" => is_wrong_usage(&["server", flag, wrong], "a value is required for"),
-                _ => is_wrong_usage(&["server", &format!("{flag}={wrong}")], &complaint),
-            }
+            is_wrong_usage(&["server", &format!("{flag}={wrong}")], &complaint);
         }
     }
     for flag in ["--backlog-bytes", "--stack-size"] {
@@ -139,7 +139,7 @@ fn each_shell_gets_its_completions() {
         socklab(&["completions", shell])
             .success()
             .stderr(is_empty())
-            .stdout(contains(mark).and(contains("idle-timeout")).and(contains("chargen")));
+            .stdout(contains(mark).and(contains("idle-timeout")));
     }
 }
 
@@ -152,7 +152,7 @@ fn manual_pages_come_one_by_one() {
 }
 
 #[test]
-fn a_page_nobody_reads_is_no_failure_but_a_full_disk_is_one() {
+fn a_page_nobody_reads_is_no_failure() {
     let mut child = Command::new(SOCKLAB)
         .args(["man", "server"])
         .stdout(Stdio::piped())
@@ -160,18 +160,6 @@ fn a_page_nobody_reads_is_no_failure_but_a_full_disk_is_one() {
         .expect("the binary starts");
     drop(child.stdout.take());
     assert!(child.wait().expect("it was started").success());
-
-    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
-    let output = Command::new(SOCKLAB)
-        .args(["man", "server"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("the binary starts");
-    let told = String::from_utf8(output.stderr).expect("it writes UTF-8");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(told.starts_with("socklab: cannot write to standard output: "), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]
@@ -219,7 +207,8 @@ fn the_classic_spelling_starts_a_server_wherever_mode_stands() {
         &["echo", "--mode", "server", "--port", "0"],
         &["-q", "--port", "0", "echo", "--mode", "server"],
     ] {
-        let mut server = Process::spawn(Command::new(SOCKLAB).args(arguments).stderr(Stdio::null()));
+        let mut server =
+            Process::spawn(Command::new(SOCKLAB).args(arguments).stderr(Stdio::null()));
         echoes(&mut server.connect(), b"hello");
         server.signal(Signal::SIGTERM);
         assert!(server.wait().success(), "{arguments:?}");
@@ -327,6 +316,15 @@ on_both_engines! {
         }
     }
 
+    fn the_longest_of_times_are_for_ever(engine) {
+        for flag in ["--grace", "--idle-timeout"] {
+            let mut server = Process::start(engine, &[flag, "1e19"]);
+            echoes(&mut server.connect(), b"hello");
+            server.signal(Signal::SIGTERM);
+            assert_eq!(server.wait().code(), Some(0), "with {flag}");
+        }
+    }
+
     fn sighup_stays_ignored_where_it_was_ignored_at_the_start(engine) {
         let mut command = Command::new("sh");
         command
@@ -358,7 +356,8 @@ on_both_engines! {
         let mut client = first.connect();
         echoes(&mut client, b"hello");
         first.signal(Signal::SIGTERM);
-        assert_eq!(finish(&mut client), b"", "the server closes first");
+        // The server closes first, so the connection's remains are on its side.
+        assert_eq!(client.read(&mut [0; 1]).expect("the server closes"), 0);
         drop(client);
         assert!(first.wait().success());
         eventually("the old connection is in TIME_WAIT", || is_in_time_wait(address));
@@ -375,7 +374,7 @@ fn never_reads(server: &Process) -> TcpStream {
     client.set_nonblocking(true).expect("it is a socket");
     let mut quiet = 0;
     eventually("the server waits for its client to read", || {
-        let stuck = std::io::Write::write(&mut &client, &[0; 65536]).is_err();
+        let stuck = (&client).write(&[0; 65536]).is_err();
         // Asleep with input to read: it waits for room to write. A server that is only starved of
         // CPU is not asleep.
         quiet = if stuck && sleeps(server) { quiet + 1 } else { 0 };

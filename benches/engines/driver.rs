@@ -10,19 +10,14 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use nix::time::{ClockId, clock_gettime};
-use socket2::{Domain, Socket, Type};
 
-use super::contestant::Contestant;
-use super::pace::Pace;
-use super::tally::Tally;
-use super::work::{PIECE, Work};
+use crate::contestant::Contestant;
+use crate::pace::Pace;
+use crate::tally::Tally;
+use crate::work::{PIECE, Work};
 
 /// A server that is silent for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Addresses from which clients call, in turn. A connection that was closed keeps its port busy for
-/// a minute; each address has 28,000 of them.
-const CALLERS: usize = 64;
 
 /// All clients of one contestant.
 pub struct Crowd {
@@ -38,17 +33,18 @@ pub struct Crowd {
     answered: u64,
     /// Whether new messages are sent: the slice has not yet ended.
     open: bool,
-    /// Connections opened so far.
-    calls: usize,
 }
 
+/// Counts bytes of its present connection.
 #[derive(Default)]
 struct Client {
     stream: Option<TcpStream>,
-    /// Bytes of its connection that it will send and hear before it rests.
+    /// How much it may send, and will hear.
     goal: u64,
     sent: u64,
     heard: u64,
+    /// It has said that it will send no more.
+    leaving: bool,
 }
 
 impl Crowd {
@@ -65,7 +61,6 @@ impl Crowd {
             busy: 0,
             answered: 0,
             open: false,
-            calls: 0,
         };
         if crowd.pace.leaves_after.is_none() {
             for index in 0..clients {
@@ -83,7 +78,7 @@ impl Crowd {
         self.answered = 0;
         self.open = true;
         let cpu = contestant.cpu();
-        let own_cpu = own_cpu();
+        let own_cpu = own_cpu_now();
         let start = Instant::now();
         for index in 0..self.clients.len() {
             self.turn(index);
@@ -93,7 +88,7 @@ impl Crowd {
             messages: self.answered,
             elapsed: start.elapsed(),
             server: contestant.cpu() - cpu,
-            driver: self::own_cpu() - own_cpu,
+            driver: own_cpu_now() - own_cpu,
         }
     }
 
@@ -116,7 +111,7 @@ impl Crowd {
 
     /// Lets a client hear what there is and send what it may.
     fn turn(&mut self, index: usize) {
-        let rested = self.clients[index].rests();
+        let rested = self.rests(index);
         if self.clients[index].stream.is_some() {
             self.hear(index);
         }
@@ -124,16 +119,23 @@ impl Crowd {
             self.call(index);
         }
         self.say(index);
-        match (rested, self.clients[index].rests()) {
+        match (rested, self.rests(index)) {
             (true, false) => self.busy += 1,
             (false, true) => self.busy -= 1,
             _ => {}
         }
     }
 
+    /// Whether it waits for nothing.
+    fn rests(&self, index: usize) -> bool {
+        let client = &self.clients[index];
+        let stays = self.pace.leaves_after.is_none();
+        client.stream.is_none() || (stays && client.heard == client.goal)
+    }
+
     fn call(&mut self, index: usize) {
-        let mut stream = caller(self.address, self.calls).expect("a connection can be had");
-        self.calls += 1;
+        let mut stream = TcpStream::connect(self.address).expect("there is a free port");
+        stream.set_nodelay(true).expect("it is a TCP connection");
         self.poll
             .registry()
             .register(
@@ -173,7 +175,7 @@ impl Crowd {
                         return;
                     }
                 }
-                Err(error) if is_pending(&error) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => panic!("{} broke a connection: {error}", self.address),
             }
         }
@@ -185,8 +187,7 @@ impl Crowd {
         let Some(stream) = client.stream.as_mut() else {
             return;
         };
-        let fresh = client.goal == 0;
-        if self.open || fresh {
+        if self.open {
             let answered = client.heard / self.work.message;
             client.goal = self.pace.goal(answered) * self.work.message;
         }
@@ -194,15 +195,22 @@ impl Crowd {
             let piece = PIECE.min((client.goal - client.sent) as usize);
             match stream.write(&self.work.stream(index, client.sent)[..piece]) {
                 Ok(n) => client.sent += n as u64,
-                Err(error) if is_pending(&error) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => panic!("{} broke a connection: {error}", self.address),
             }
         }
         let last = self.pace.leaves_after.map(|last| last * self.work.message);
-        if last == Some(client.heard) {
+        if last == Some(client.heard) && !client.leaving {
+            client.leaving = true;
             stream
                 .shutdown(Shutdown::Write)
                 .unwrap_or_else(|error| panic!("{} broke a connection: {error}", self.address));
         }
     }
+}
+
+fn own_cpu_now() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .expect("every process has this clock")
+        .into()
 }

@@ -4,6 +4,7 @@
 //! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], and the journal of who
 //! came and left.
 
+mod buffer;
 mod journal;
 mod limits;
 mod listen;

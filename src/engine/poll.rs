@@ -29,6 +29,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News,
@@ -145,7 +146,7 @@ struct Loop {
     serial: u32,
     turns: VecDeque<ConnectionId>,
     /// What every read reads into: one buffer serves all, for nothing stays in it.
-    input: Box<[u8]>,
+    input: Buffer,
     /// What every session writes to. What the kernel does not take moves to the backlog.
     output: Output,
     lingering: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
@@ -184,7 +185,7 @@ impl Loop {
             connections: Slab::new(),
             serial: 0,
             turns: VecDeque::new(),
-            input: vec![0; READ_BYTES].into_boxed_slice(),
+            input: Buffer::new(READ_BYTES),
             output: Output::new(limits.chunk()),
             lingering: BinaryHeap::new(),
             limits,
@@ -370,7 +371,7 @@ impl Loop {
             return;
         };
         let lingering = connection.state == State::Linger;
-        match connection.stream.read(&mut self.input) {
+        match connection.stream.read(self.input.bytes()) {
             // A second end is epoll's news of a hang-up: nobody is there.
             Ok(0) if lingering || connection.eof => self.close(id, End::Finished),
             Ok(0) => {
@@ -382,7 +383,7 @@ impl Loop {
             Ok(n) => {
                 connection.received += n as u64;
                 connection.progress = self.tick;
-                connection.readable = connection.hidden || n == self.input.len();
+                connection.readable = connection.hidden || n == READ_BYTES;
                 explain!(
                     "turn: {id} read {n} bytes: {}",
                     match (connection.readable, connection.hidden) {
@@ -394,8 +395,8 @@ impl Loop {
                 if lingering {
                     self.settle(id);
                 } else {
-                    let input = mem::take(&mut self.input);
-                    self.tell(id, News::Receive(&input[..n]));
+                    let mut input = mem::take(&mut self.input);
+                    self.tell(id, News::Receive(&input.bytes()[..n]));
                     self.input = input;
                 }
             }

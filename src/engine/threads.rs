@@ -29,6 +29,7 @@ use nix::sys::signal::Signal::SIGURG;
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
+use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::mailbox::Mailbox;
 use super::{
@@ -273,7 +274,7 @@ impl Server {
     fn converse(&self, peer: &Peer, received: &mut u64) -> Result<End, End> {
         peer.stream.set_read_timeout(Some(self.idle))?;
         peer.stream.set_write_timeout(Some(self.idle))?;
-        let mut input = vec![0; READ_FIRST];
+        let mut input = Buffer::new(READ_FIRST);
         let mut eof = false;
         let mut hurried = false;
         let mut want = self.tell(peer, News::Open)?;
@@ -294,7 +295,7 @@ impl Server {
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 // Asleep here, and this is the thread's place for most of its life.
-                _ => (&peer.stream).read(&mut input),
+                _ => (&peer.stream).read(input.bytes()),
             };
             want = match read {
                 Ok(0) => {
@@ -305,9 +306,9 @@ impl Server {
                 Ok(n) => {
                     explain!("{}: awake, read {n} bytes; its session is told", peer.id);
                     *received += n as u64;
-                    let want = self.tell(peer, News::Receive(&input[..n]))?;
-                    if n == input.len() && n < READ_MOST {
-                        input = vec![0; READ_MOST];
+                    let want = self.tell(peer, News::Receive(&input.bytes()[..n]))?;
+                    if n == READ_FIRST && input.bytes().len() == n {
+                        input = Buffer::new(READ_MOST);
                     }
                     want
                 }
@@ -332,7 +333,7 @@ impl Server {
         }
         peer.over.store(true, Ordering::Relaxed);
         if !eof {
-            self.linger(peer, &mut input)?;
+            self.linger(peer, input.bytes())?;
         }
         Ok(End::Finished)
     }

@@ -1,5 +1,6 @@
 //! draft
 pub mod client;
 pub mod engine;
+mod failure;
 pub mod service;
 pub mod session;

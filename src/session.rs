@@ -133,11 +133,7 @@ impl Output {
 
     /// An empty output that is full at `chunk` bytes.
     pub fn new(chunk: usize) -> Output {
-        Output {
-            bytes: Vec::new(),
-            mail: Vec::new(),
-            chunk,
-        }
+        Output { bytes: Vec::new(), mail: Vec::new(), chunk }
     }
 
     /// Appends bytes for the session's own peer.

@@ -11,7 +11,9 @@ use std::time::Duration;
 use socket2::{SockRef, Socket};
 use socklab::engine::Limits;
 use socklab::service::{Chargen, Discard, Echo};
-use support::{Process, Server, connect, echoes, eventually, fill, finish, on_both_engines, pattern};
+use support::{
+    Process, Server, connect, echoes, eventually, fill, finish, on_both_engines, pattern,
+};
 
 /// Leaves with a reset instead of an end.
 fn reset(client: TcpStream) {

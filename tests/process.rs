@@ -13,7 +13,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
 use socklab::engine::{Engine, raise_open_files};
-use support::{PATIENCE, Process, connect, echoes, eventually, fill, finish, on_both_engines, pattern};
+use support::{
+    PATIENCE, Process, connect, echoes, eventually, fill, finish, on_both_engines, pattern,
+};
 
 /// Tests that hold thousands of descriptors of this process take turns.
 static MANY_FILES: Mutex<()> = Mutex::new(());

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use socklab::engine::Engine;
-use support::{Process, echoes, eventually, finish};
 use std::io::{Read, Write};
+use support::{Process, echoes, eventually, finish};
 
 /// strace, attached to a running server.
 struct Trace {
@@ -23,7 +23,16 @@ impl Trace {
     fn attach(server: &Process, name: &str) -> Trace {
         let counts = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), server.child.id());
         let strace = Command::new("strace")
-            .args(["-f", "-c", "-U", "calls,name", "-o", &counts, "-p", &server.child.id().to_string()])
+            .args([
+                "-f",
+                "-c",
+                "-U",
+                "calls,name",
+                "-o",
+                &counts,
+                "-p",
+                &server.child.id().to_string(),
+            ])
             .stderr(Stdio::null())
             .spawn()
             .expect("strace is installed");
@@ -76,7 +85,11 @@ fn a_message_costs_the_poll_engine_one_receive_one_send_and_one_wait() {
     // Attaching interrupts a wait or two.
     let waits = count(&calls, &WAIT);
     assert!((1000..1005).contains(&waits), "{calls:?}");
-    assert_eq!(calls.values().sum::<usize>() - waits, 2000 + count(&calls, &["restart_syscall", "total"]), "{calls:?}");
+    assert_eq!(
+        calls.values().sum::<usize>() - waits,
+        2000 + count(&calls, &["restart_syscall", "total"]),
+        "{calls:?}"
+    );
 }
 
 #[test]

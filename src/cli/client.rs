@@ -1,5 +1,6 @@
 //! `socklab client`.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,7 +21,11 @@ const INTERRUPTED: i32 = 130;
 /// With --message it sends that, prints the reply, and exits. On a terminal it talks line by line;
 /// `exit` or Ctrl-D leaves. In a pipe it carries bytes both ways: at the end of the input it closes
 /// its sending half and prints what still comes, until the server closes.
+///
+/// A server that closes first is believed to want no more once the input has been silent for a
+/// second; if it has not taken what was sent by then, the exit status is 1.
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Client {
     /// Name or address of the server; its addresses are tried in turn
     #[arg(long, default_value = "localhost")]
@@ -30,7 +35,7 @@ pub struct Client {
     port: u16,
     /// Send TEXT as it stands (no line end is added), print the reply, and exit
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    message: Option<String>,
+    message: Option<OsString>,
     /// How long to wait for a connection; with --message also for the reply, and for the server to
     /// close after its last byte
     #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "5s")]
@@ -45,7 +50,7 @@ impl Client {
         let stream = client::connect(&self.host, self.port, self.timeout)?;
         let person = io::stdin().is_terminal() && io::stdout().is_terminal();
         match self.message {
-            Some(text) => client::message(stream, text.as_bytes(), self.timeout)?,
+            Some(text) => client::message(stream, text.as_encoded_bytes(), self.timeout)?,
             None if person => client::terminal(stream)?,
             None => client::pipe(stream)?,
         }

@@ -48,10 +48,7 @@ struct Lossy {
 impl Lossy {
     fn stderr() -> io::Result<Lossy> {
         let stderr = io::stderr().as_fd().try_clone_to_owned()?;
-        Ok(Lossy {
-            out: without_blocking(stderr)?,
-            lost: 0,
-        })
+        Ok(Lossy { out: without_blocking(stderr)?, lost: 0 })
     }
 
     /// Whether there is room for a line. For what could not be opened anew (a socket) this is all

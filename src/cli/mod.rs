@@ -89,6 +89,10 @@ pub fn main() -> ExitCode {
 /// The classic spelling in today's: `--mode server`, wherever it stands, becomes the command
 /// `server`.
 fn modern(mut args: Vec<OsString>) -> Vec<OsString> {
+    let named = args.get(1).and_then(|arg| arg.to_str());
+    if named.is_some_and(|name| Cli::command().find_subcommand(name).is_some()) {
+        return args;
+    }
     let Some(at) = args
         .iter()
         .position(|arg| arg == "--mode" || arg.as_encoded_bytes().starts_with(b"--mode="))
@@ -102,7 +106,10 @@ fn modern(mut args: Vec<OsString>) -> Vec<OsString> {
         None => OsString::new(),
     };
     if mode != "server" && mode != "client" {
-        let message = format!("--mode is server or client, not {mode:?}");
+        let message = match mode.is_empty() {
+            true => "--mode needs a value: server or client".into(),
+            false => format!("--mode is server or client, not {mode:?}"),
+        };
         Cli::command().error(ErrorKind::InvalidValue, message).exit();
     }
     args.insert(1.min(args.len()), mode);

@@ -25,11 +25,7 @@ pub fn without_signal_stacks() {
     }
     let mut shell = Command::new(SHELL);
     let outcome = env::current_exe().map(|program| {
-        shell
-            .args(["-c", IGNORE_AND_GO_ON])
-            .arg(program)
-            .args(env::args_os().skip(1))
-            .exec()
+        shell.args(["-c", IGNORE_AND_GO_ON]).arg(program).args(env::args_os().skip(1)).exec()
     });
     let (Ok(error) | Err(error)) = outcome;
     debug!("threads keep their signal stacks: {error}");

@@ -21,6 +21,7 @@ use super::{Failure, respawn, units};
 /// with status 0 within --grace. A second signal ends it at once, with status 130. Under nohup(1)
 /// SIGHUP stays ignored.
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 pub struct Server {
     /// What to serve
     #[arg(value_enum, default_value = "echo")]
@@ -60,7 +61,7 @@ pub struct Server {
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "5s")]
     grace: Duration,
     /// Stack of a client's thread (thread engine); only what is touched costs memory
-    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "128KiB")]
+    #[arg(long, value_name = "SIZE", value_parser = units::stack, default_value = "128KiB")]
     stack_size: usize,
     /// Tell in the log, a line each, what the engine does and why
     #[arg(long)]
@@ -112,17 +113,10 @@ impl Server {
             announcement += &format!("listening on {}\n", listener.local_addr()?);
         }
         let name = self.service.to_possible_value().expect("no service is hidden");
-        info!(
-            "{} on the {engine} engine, {} clients at most",
-            name.get_name(),
-            limits.max_clients
-        );
+        info!("{} on the {engine} engine, {} clients at most", name.get_name(), limits.max_clients);
         let endpoints = listeners
             .into_iter()
-            .map(|listener| Endpoint {
-                listener,
-                service: service.clone(),
-            })
+            .map(|listener| Endpoint { listener, service: service.clone() })
             .collect();
         announce(&announcement);
         engine

@@ -4,12 +4,21 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+/// Longer than any machine runs, and still far from what a clock can hold.
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
 /// `90`, `90s`, `1m 30s`, `250ms`: a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+        return match Duration::try_from_secs_f64(seconds) {
+            Ok(time) => Ok(time.min(FOR_EVER)),
+            Err(_) if seconds > 0.0 && seconds.is_finite() => Ok(FOR_EVER),
+            Err(_) => Err("a time is a number, and not negative".into()),
+        };
     }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; examples: 5s, 250ms, 10m"))
+    humantime::parse_duration(text)
+        .map(|time| time.min(FOR_EVER))
+        .map_err(|_| "not a time; examples: 5s, 250ms, 1m 30s, or a number of seconds".into())
 }
 
 /// A duration that is not zero, for what cannot succeed in no time.
@@ -22,10 +31,16 @@ pub fn patience(text: &str) -> Result<Duration, String> {
 
 /// `65536`, `64K` and `64KB` (thousands), `64KiB` (1024): bytes.
 pub fn size(text: &str) -> Result<usize, String> {
-    let size: ByteSize = text
-        .parse()
-        .map_err(|error| format!("{error}; examples: 65536, 64KiB, 1MB"))?;
+    let size: ByteSize = text.parse().map_err(|_| "not a size; examples: 65536, 64KiB, 1MB")?;
     usize::try_from(size.as_u64()).map_err(|error| error.to_string())
+}
+
+/// A size that a thread's stack can have: less overflows, more is more than any machine has.
+pub fn stack(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes if (64 << 10..=1 << 30).contains(&bytes) => Ok(bytes),
+        _ => Err("a stack has 64KiB to 1GiB".into()),
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +55,8 @@ mod tests {
         assert_eq!(read("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(read("10m"), Some(Duration::from_secs(600)));
         assert_eq!(read("-1"), None);
-        assert_eq!(read("inf"), None);
+        assert_eq!(read("1e30"), Some(FOR_EVER));
+        assert_eq!(read("nan"), None);
         assert_eq!(read("soon"), None);
     }
 

@@ -13,15 +13,18 @@ use super::{CHUNK, Error, printed, stdout};
 /// A server that keeps the connection open is given `patience` after its last byte; that it did not
 /// close is no failure once it has answered.
 pub fn message(mut stream: TcpStream, text: &[u8], patience: Duration) -> Result<(), Error> {
-    stream.write_all(text).map_err(Error::Broken)?;
-    stream.shutdown(Shutdown::Write).map_err(Error::Broken)?;
+    // Whatever became of it, the server may have answered before: that is printed first.
+    let sent = stream.write_all(text).and_then(|()| stream.shutdown(Shutdown::Write));
     stream.set_read_timeout(Some(patience)).map_err(Error::Broken)?;
     let mut out = stdout()?;
     let mut reply = vec![0; CHUNK];
     let mut last = None;
     loop {
         match stream.read(&mut reply) {
-            Ok(0) => break,
+            Ok(0) => {
+                sent.map_err(Error::Broken)?;
+                break;
+            }
             Ok(n) => {
                 if !printed(out.write_all(&reply[..n]))? {
                     return Ok(());

@@ -15,6 +15,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::failure::{cause, unresolved};
+
 pub use message::message;
 pub use pipe::pipe;
 pub use terminal::terminal;
@@ -43,7 +45,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Resolve(host, error) => {
-                write!(f, "cannot find the address of {host:?}: {error}; check --host")
+                write!(f, "{}", unresolved(host, error))
             }
             Error::Connect(server, error) => {
                 let advice = match error.kind() {
@@ -78,13 +80,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// An error as its system call names it, without the number.
-fn cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    text[..1].to_lowercase() + &text[1..]
-}
 
 /// Connects to the first address of `host` that takes the connection, within `patience` each.
 pub fn connect(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Error> {

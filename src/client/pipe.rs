@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::{CHUNK, Error, printed, stdout};
 
 /// How long the input must be silent, after the server has closed, to count as ended.
-const SILENCE: Duration = Duration::from_millis(250);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Carries standard input to `stream` and `stream` to standard output until the server's end.
 ///
@@ -33,11 +33,7 @@ pub fn pipe(stream: TcpStream) -> Result<(), Error> {
         // Nobody waits for the outcome once standard output is closed.
         let _ = done.send(send(input, sender, &sending));
     });
-    if receive(stream)? {
-        finish(&progress, &outcome)
-    } else {
-        Ok(())
-    }
+    if receive(stream)? { finish(&progress, &outcome) } else { Ok(()) }
 }
 
 /// How far the sender has come, for the receiver to look at.

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::termios::{FlushArg, tcflush};
+
 use super::{CHUNK, Error};
 
 const PROMPT: &str = "> ";
@@ -33,10 +35,11 @@ pub fn terminal(stream: TcpStream) -> Result<(), Error> {
     let listener = stream.try_clone().map_err(Error::Broken)?;
     thread::spawn(move || listen(listener, &screen_too, &tell_too));
     let speaker = stream.try_clone().map_err(Error::Broken)?;
-    thread::spawn(move || speak(speaker, &screen, &tell));
+    let speaking = screen.clone();
+    thread::spawn(move || speak(speaker, &speaking, &tell));
 
     let mut end = told.recv().expect("each thread tells its end before it drops the channel");
-    if matches!(end, End::Left(_)) {
+    if matches!(end, End::Left) {
         // The last reply may still be on its way; nobody waits for it for ever.
         end = match told.recv_timeout(FAREWELL) {
             Ok(End::Closed) | Err(_) => end,
@@ -44,26 +47,27 @@ pub fn terminal(stream: TcpStream) -> Result<(), Error> {
         };
     }
     match end {
-        End::Left(by_key) => {
-            if by_key {
-                println!();
-            }
+        End::Left => {
+            screen.leave();
             Ok(())
         }
         End::Closed => {
-            println!("{ERASE_LINE}the server closed the connection");
+            screen.leave();
+            forget_typed();
+            println!("the server closed the connection");
             Ok(())
         }
         End::Failed(error) => {
-            print!("{ERASE_LINE}");
+            screen.leave();
+            forget_typed();
             Err(error)
         }
     }
 }
 
 enum End {
-    /// The person left; by Ctrl-D, which leaves the cursor behind the prompt?
-    Left(bool),
+    /// The person left.
+    Left,
     Closed,
     Failed(Error),
 }
@@ -77,6 +81,7 @@ struct Screen {
 trait Show {
     fn show(&self, text: &[u8]);
     fn entered(&self);
+    fn leave(&self);
 }
 
 impl Show for Mutex<Screen> {
@@ -98,6 +103,12 @@ impl Show for Mutex<Screen> {
         print(&shown);
     }
 
+    /// The last word was said: the next thing stands in a line of its own.
+    fn leave(&self) {
+        let screen = self.lock().unwrap_or_else(PoisonError::into_inner);
+        print(if screen.mid_line { b"\n" } else { ERASE_LINE.as_bytes() });
+    }
+
     /// The person has pressed Enter, so the cursor stands in the first column.
     fn entered(&self) {
         let mut screen = self.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,6 +121,11 @@ impl Show for Mutex<Screen> {
 fn print(bytes: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// What was typed and not entered was for the server, not for the shell that reads next.
+fn forget_typed() {
+    let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
 }
 
 fn listen(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
@@ -131,12 +147,18 @@ fn speak(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
     let end = loop {
         line.clear();
         match keyboard.read_until(b'\n', &mut line) {
-            Ok(0) => break End::Left(true),
-            Ok(_) if line.trim_ascii() == b"exit" => break End::Left(false),
+            Ok(0) => break End::Left,
+            Ok(_) if line.trim_ascii() == b"exit" => break End::Left,
             Ok(_) => {
-                screen.entered();
+                let by_enter = line.ends_with(b"\n");
+                if by_enter {
+                    screen.entered();
+                }
                 if let Err(error) = stream.write_all(&line) {
                     break End::Failed(Error::Broken(error));
+                }
+                if !by_enter {
+                    break End::Left;
                 }
             }
             Err(error) => break End::Failed(Error::Local("the terminal", error)),

@@ -81,14 +81,7 @@ impl Journal {
 
     pub fn departed(&self, d: &Departure) {
         if self.has_room() {
-            let Departure {
-                id,
-                peer,
-                received,
-                sent,
-                stayed,
-                end,
-            } = d;
+            let Departure { id, peer, received, sent, stayed, end } = d;
             let seconds = stayed.as_secs_f64();
             info!("{id} {peer} left after {seconds:.3} s: {received} B in, {sent} B out; {end}");
         }

@@ -108,9 +108,8 @@ pub fn seats(engine: Engine, open_files: usize) -> Seats {
         bound: "the limit on open files (ulimit -n)",
     }];
     if engine == Engine::Threads {
-        let kernel = |path: &str| -> Option<usize> {
-            fs::read_to_string(path).ok()?.trim().parse().ok()
-        };
+        let kernel =
+            |path: &str| -> Option<usize> { fs::read_to_string(path).ok()?.trim().parse().ok() };
         let mappings = if has_signal_stacks() { 4 } else { 2 };
         let threads = [
             ("/proc/sys/kernel/threads-max", 1, "kernel.threads-max"),

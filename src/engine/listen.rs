@@ -8,6 +8,8 @@ use log::warn;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::failure::{cause, unresolved};
+
 /// Connections the kernel completes ahead of accept. std asks for 128, and a burst beyond it costs
 /// each caller a SYN retry of a whole second. The kernel lowers it to net.core.somaxconn.
 pub(super) const QUEUE: i32 = 4096;
@@ -16,22 +18,24 @@ pub(super) const QUEUE: i32 = 4096;
 const PORT_TRIES: usize = 16;
 
 /// What `localhost` is, whatever a hosts file leaves out (RFC 6761 §6.3).
-const LOOPBACK: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Why a server could not listen.
 #[derive(Debug)]
-pub struct ListenError {
-    /// What was attempted: `listen on 127.0.0.1:80`.
-    attempt: String,
-    source: io::Error,
+pub enum ListenError {
+    /// The host has no address.
+    Resolve(String, io::Error),
+    /// The address cannot be had.
+    Bind(SocketAddr, io::Error),
 }
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let advice = match self.source.raw_os_error().map(Errno::from_raw) {
+        let (address, error) = match self {
+            ListenError::Resolve(host, error) => return f.write_str(&unresolved(host, error)),
+            ListenError::Bind(address, error) => (address, error),
+        };
+        let advice = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EADDRINUSE) => {
                 "another program listens there; choose another --port, or --port 0 for a free one"
             }
@@ -41,17 +45,11 @@ impl fmt::Display for ListenError {
             }
             _ => "check --host and --port",
         };
-        let cause = self.source.to_string();
-        let cause = cause.split(" (os error").next().unwrap_or(&cause);
-        write!(f, "cannot {}: {cause}; {advice}", self.attempt)
+        write!(f, "cannot listen on {address}: {}; {advice}", cause(error))
     }
 }
 
-impl std::error::Error for ListenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+impl std::error::Error for ListenError {}
 
 /// Listens on every address that `host` resolves to, IPv4 first, all with one port; port 0 picks a
 /// port that is free on all of them. `::` takes IPv4 callers as well.
@@ -64,24 +62,21 @@ pub fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>, ListenError> {
     loop {
         tries -= 1;
         match listen_on(&addresses) {
-            Err(error) if tries > 0 && error.source.kind() == io::ErrorKind::AddrInUse => continue,
+            Err(ListenError::Bind(_, error))
+                if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             outcome => return outcome,
         }
     }
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ListenError> {
-    let unresolved = |source| ListenError {
-        attempt: format!("find the address of {host:?}"),
-        source,
-    };
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(LOOPBACK.map(|ip| SocketAddr::new(ip, port)).to_vec());
     }
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let mut addresses: Vec<SocketAddr> = (bare.unwrap_or(host), port)
         .to_socket_addrs()
-        .map_err(unresolved)?
+        .map_err(|error| ListenError::Resolve(host.into(), error))?
         .collect();
     addresses.sort();
     addresses.dedup();
@@ -94,10 +89,7 @@ fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> 
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     for &(mut address) in addresses {
         address.set_port(port);
-        let failed = |source| ListenError {
-            attempt: format!("listen on {address}"),
-            source,
-        };
+        let failed = |error| ListenError::Bind(address, error);
         match bind(address) {
             Ok(listener) => {
                 port = listener.local_addr().map_err(failed)?.port();
@@ -129,11 +121,7 @@ fn no_such_address(error: &io::Error) -> bool {
 /// One listening socket. What is set here, Linux hands down to the connections accepted from it,
 /// which saves a system call for each.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the last connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

@@ -84,7 +84,11 @@ impl Mailbox {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, letters: MutexGuard<'a, Letters>, left: Duration) -> MutexGuard<'a, Letters> {
+    fn wait<'a>(
+        &self,
+        letters: MutexGuard<'a, Letters>,
+        left: Duration,
+    ) -> MutexGuard<'a, Letters> {
         let waited = self.changed.wait_timeout(letters, left);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }

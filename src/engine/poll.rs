@@ -32,8 +32,8 @@ use slab::Slab;
 use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News,
-    QUEUE, READ_BYTES, Stop, accept_failure, explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE,
+    READ_BYTES, Stop, accept_failure, explain,
 };
 use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
 
@@ -170,13 +170,8 @@ impl Loop {
         for (index, endpoint) in endpoints.into_iter().enumerate() {
             endpoint.listener.set_nonblocking(true)?;
             let mut listener = TcpListener::from_std(endpoint.listener);
-            poll.registry()
-                .register(&mut listener, Token(index), Interest::READABLE)?;
-            doors.push(Door {
-                listener,
-                service: endpoint.service,
-                waiting: false,
-            });
+            poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
+            doors.push(Door { listener, service: endpoint.service, waiting: false });
         }
         let now = Instant::now();
         Ok(Loop {
@@ -594,9 +589,7 @@ impl Loop {
 
 /// The connection `id`, if it is still the tenant of its slot.
 fn tenant(connections: &mut Slab<Connection>, id: ConnectionId) -> Option<&mut Connection> {
-    connections
-        .get_mut(id.slot())
-        .filter(|connection| connection.serial == id.serial())
+    connections.get_mut(id.slot()).filter(|connection| connection.serial == id.serial())
 }
 
 impl Connection {

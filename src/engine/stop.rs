@@ -30,11 +30,7 @@ impl Stop {
     pub fn new() -> io::Result<Stop> {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
-        Ok(Stop {
-            requested: Arc::default(),
-            bell,
-            ear,
-        })
+        Ok(Stop { requested: Arc::default(), bell, ear })
     }
 
     /// Requests the stop, as SIGTERM does.

@@ -33,8 +33,8 @@ use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::mailbox::Mailbox;
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, Stop,
-    QUEUE, accept_failure, explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE, Stop,
+    accept_failure, explain,
 };
 use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
 
@@ -174,12 +174,9 @@ impl Server {
 
     /// Sleeps until a seat is free, or the server is stopping.
     fn wait_for_seat(&self) -> MutexGuard<'_, Peers> {
-        let full = |peers: &mut Peers| {
-            peers.seats >= self.limits.max_clients && !self.stop.requested()
-        };
-        self.left
-            .wait_while(self.peers(), full)
-            .unwrap_or_else(PoisonError::into_inner)
+        let full =
+            |peers: &mut Peers| peers.seats >= self.limits.max_clients && !self.stop.requested();
+        self.left.wait_while(self.peers(), full).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a caller a slot in the slab, a session, and a thread.
@@ -233,10 +230,7 @@ impl Server {
     where
         F: FnOnce() + Send + 'static,
     {
-        thread::Builder::new()
-            .name(name)
-            .stack_size(self.limits.stack_bytes)
-            .spawn(body)
+        thread::Builder::new().name(name).stack_size(self.limits.stack_bytes).spawn(body)
     }
 
     /// A client's thread, from its first word to its last.
@@ -470,7 +464,11 @@ impl Server {
             stayed: peer.opened.elapsed(),
             end: peer.cut.get().unwrap_or(&end),
         });
-        explain!("{}: its thread ends; slot {} is free for the next caller", peer.id, peer.id.slot());
+        explain!(
+            "{}: its thread ends; slot {} is free for the next caller",
+            peer.id,
+            peer.id.slot()
+        );
         drop(peer);
         self.peers().seats -= 1;
         self.left.notify_all();

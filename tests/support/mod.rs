@@ -54,7 +54,8 @@ impl Server {
             .collect();
         let stop = Arc::new(Stop::new().expect("a socket pair can be had"));
         let stopped = stop.clone();
-        let engine = thread::spawn(move || engine.run(endpoints, limits, stopped).expect("it runs"));
+        let engine =
+            thread::spawn(move || engine.run(endpoints, limits, stopped).expect("it runs"));
         Server { address, stop, engine: Some(engine) }
     }
 
@@ -114,11 +115,8 @@ impl Process {
     }
 
     pub fn spawn(command: &mut Command) -> Process {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         // All lines are written at once, so what is buffered after the first one is all.
         let mut addresses = Vec::new();
@@ -164,9 +162,11 @@ impl Process {
 
     /// A line of /proc/PID/status: threads, or kibibytes of memory.
     pub fn status(&self, name: &str) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is listed");
-        let number = line.trim_start_matches(':').split_whitespace().next().expect("it has a value");
+        let number =
+            line.trim_start_matches(':').split_whitespace().next().expect("it has a value");
         number.parse().expect("it is a number")
     }
 

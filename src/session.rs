@@ -115,6 +115,7 @@ pub struct Output {
     bytes: Vec<u8>,
     mail: Vec<Mail>,
     chunk: usize,
+    repeats: bool,
 }
 
 /// Bytes on their way to another session. One allocation, however many receivers share it.
@@ -133,12 +134,19 @@ impl Output {
 
     /// An empty output that is full at `chunk` bytes.
     pub fn new(chunk: usize) -> Output {
-        Output { bytes: Vec::new(), mail: Vec::new(), chunk }
+        Output { bytes: Vec::new(), mail: Vec::new(), chunk, repeats: false }
     }
 
     /// Appends bytes for the session's own peer.
     pub fn write(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Says the whole input of this [`Session::receive`] again, before anything that is written. It
+    /// is sent from where it lies, so that a session which only passes it on copies nothing.
+    pub fn repeat(&mut self) {
+        debug_assert!(self.bytes.is_empty(), "what is repeated comes before what is written");
+        self.repeats = true;
     }
 
     /// Posts `bytes` to another session.
@@ -156,7 +164,12 @@ impl Output {
         self.chunk.saturating_sub(self.bytes.len())
     }
 
-    /// The bytes for the session's own peer.
+    /// What of `input` the session said again: all or nothing. It goes before [`Output::bytes`].
+    pub fn repeated<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        if self.repeats { input } else { &[] }
+    }
+
+    /// The bytes written for the session's own peer.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -166,8 +179,9 @@ impl Output {
         std::mem::take(&mut self.mail)
     }
 
-    /// Forgets the bytes and keeps their memory for the next call.
+    /// Forgets what was said and keeps its memory for the next call.
     pub fn clear(&mut self) {
+        self.repeats = false;
         self.bytes.clear();
     }
 }

@@ -115,8 +115,8 @@ on_both_engines! {
         eventually("the last one has left", || server.status("Threads") <= 3);
         let (files, threads, memory) = (server.files(), server.status("Threads"), server.status("VmRSS"));
         churn(10_000);
-        eventually("all descriptors are closed", || server.files() == files);
-        eventually("all threads have ended", || server.status("Threads") == threads);
+        eventually("all descriptors are closed", || server.files() <= files);
+        eventually("all threads have ended", || server.status("Threads") <= threads);
         let grown = server.status("VmRSS").saturating_sub(memory);
         assert!(grown < 1024, "{grown} KiB stayed behind");
     }

@@ -36,14 +36,29 @@ impl Conversation {
         conversation
     }
 
-    /// One call, and what it says is on its way. Gives how many bytes that was.
+    /// The peer has sent `input`.
+    fn receive(&mut self, input: &[u8]) -> usize {
+        self.tell_with(input, |session, out| session.receive(input, out))
+    }
+
     fn tell(&mut self, news: impl FnOnce(&mut dyn Session, &mut Output) -> Want) -> usize {
+        self.tell_with(&[], news)
+    }
+
+    /// One call, and what it says is on its way. Gives how many bytes that was.
+    fn tell_with(
+        &mut self,
+        input: &[u8],
+        news: impl FnOnce(&mut dyn Session, &mut Output) -> Want,
+    ) -> usize {
         assert_ne!(self.want, Want::Close, "nothing is told after the end");
         let mut out = Output::new(self.chunk);
         self.want = news(&mut *self.session, &mut out);
         assert!(out.take_mail().is_empty(), "these services post no mail");
+        let before = self.said.len();
+        self.said.extend_from_slice(out.repeated(input));
         self.said.extend_from_slice(out.bytes());
-        out.bytes().len()
+        self.said.len() - before
     }
 
     /// Lets the session go on until it reads again, or has said enough.
@@ -62,7 +77,7 @@ fn drive(service: &dyn Service, pieces: &[&[u8]], chunk: usize) -> Vec<u8> {
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
         // Nothing is read while the session has more to say, nor after its end.
         if conversation.want == Want::Read {
-            conversation.tell(|session, out| session.receive(piece, out));
+            conversation.receive(piece);
             conversation.go_on();
         }
     }
@@ -164,7 +179,7 @@ fn echo_answers_at_once_and_says_nothing_unasked() {
     assert_eq!(conversation.said, b"");
     for length in [1, 2, 4096, 3 * Output::CHUNK] {
         let input = vec![b'x'; length];
-        let said = conversation.tell(|session, out| session.receive(&input, out));
+        let said = conversation.receive(&input);
         assert_eq!((said, conversation.want), (length, Want::Read));
     }
 }
@@ -234,7 +249,7 @@ fn every_service_closes_without_a_word_at_every_kind_of_end() {
                 let mut conversation = Conversation::open(service, 10);
                 match conversation.want {
                     Want::Read if talked_before => {
-                        conversation.tell(|session, out| session.receive(b"hello", out));
+                        conversation.receive(b"hello");
                     }
                     Want::Write if talked_before => {
                         conversation.tell(|session, out| session.produce(out));
@@ -279,6 +294,19 @@ fn an_output_is_full_at_its_chunk_and_takes_more_all_the_same() {
     assert_eq!(out.bytes(), b"abcdone reply more");
     out.clear();
     assert_eq!((out.room(), out.is_full(), out.bytes()), (4, false, &b""[..]));
+}
+
+#[test]
+fn what_is_repeated_is_not_copied_and_goes_first() {
+    let input = b"hello";
+    let mut out = Output::new(4);
+    assert!(out.repeated(input).is_empty());
+    out.repeat();
+    out.write(b", world");
+    assert!(std::ptr::eq(out.repeated(input), input));
+    assert_eq!(out.bytes(), b", world");
+    out.clear();
+    assert!(out.repeated(input).is_empty());
 }
 
 #[test]

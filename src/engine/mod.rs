@@ -87,7 +87,15 @@ enum News<'a> {
     Drain,
 }
 
-impl News<'_> {
+impl<'a> News<'a> {
+    /// What a session may [repeat](Output::repeat).
+    fn input(self) -> &'a [u8] {
+        match self {
+            News::Receive(input) => input,
+            _ => &[],
+        }
+    }
+
     fn tell(self, session: &mut dyn Session, out: &mut Output) -> Want {
         match self {
             News::Open => session.open(out),

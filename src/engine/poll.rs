@@ -412,14 +412,17 @@ impl Loop {
         self.output.clear();
         let want = news.tell(&mut *connection.session, &mut self.output);
         connection.state = want.into();
-        if let Err(error) = connection.send(self.output.bytes(), self.tick) {
+        let (repeated, written) = (self.output.repeated(news.input()), self.output.bytes());
+        explain!("turn: {id} says {} bytes and wants {want:?}", repeated.len() + written.len());
+        let sent =
+            connection.send(repeated, self.tick).and_then(|()| connection.send(written, self.tick));
+        if let Err(error) = sent {
             return self.close(id, End::Broken(error));
         }
-        if !self.output.bytes().is_empty() || want != Want::Read {
+        if connection.backlog.is_some() {
             explain!(
-                "turn: {id} said {} bytes and wants {want:?}; {} wait for its peer to read",
-                self.output.bytes().len(),
-                connection.backlog.as_ref().map_or(0, |b| b.len())
+                "turn: {} wait for {id} to read; it is not read meanwhile",
+                connection.waiting()
             );
         }
         for mail in self.output.take_mail() {

@@ -345,7 +345,7 @@ impl Server {
             let Talk { session, output, .. } = &mut *talk;
             output.clear();
             talk.want = news.tell(&mut **session, output);
-            self.send(peer, &mut talk)?;
+            self.send(peer, &mut talk, news.input())?;
             let mail = talk.output.take_mail();
             let (want, drained) = (talk.want, talk.drained);
             // The lock goes before mail does: its receiver may be posting to this one.
@@ -362,12 +362,24 @@ impl Server {
     }
 
     /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
-    fn send(&self, peer: &Peer, talk: &mut Talk) -> Result<(), End> {
-        let mut taken = 0;
-        while taken < talk.output.bytes().len() {
-            explain!("{}: writes; if its peer does not read, it sleeps in there", peer.id);
+    fn send(&self, peer: &Peer, talk: &mut Talk, input: &[u8]) -> Result<(), End> {
+        let repeated = talk.output.repeated(input);
+        let mut taken: usize = 0;
+        loop {
+            let rest = match taken.checked_sub(repeated.len()) {
+                None => &repeated[taken..],
+                Some(taken) => &talk.output.bytes()[taken..],
+            };
+            if rest.is_empty() {
+                return Ok(());
+            }
+            explain!(
+                "{}: writes {} bytes; if its peer does not read, it sleeps",
+                peer.id,
+                rest.len()
+            );
             // Asleep here while the peer does not read: this is the backpressure.
-            match (&peer.stream).write(&talk.output.bytes()[taken..]) {
+            match (&peer.stream).write(rest) {
                 Ok(n) => {
                     taken += n;
                     peer.sent.fetch_add(n as u64, Ordering::Relaxed);
@@ -385,7 +397,6 @@ impl Server {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
 
     /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever

@@ -16,8 +16,8 @@ impl Service for Echo {
 }
 
 impl Session for Echo {
-    fn receive(&mut self, input: &[u8], out: &mut Output) -> Want {
-        out.write(input);
+    fn receive(&mut self, _input: &[u8], out: &mut Output) -> Want {
+        out.repeat();
         Want::Read
     }
 }

@@ -27,10 +27,7 @@ pub struct Contestant {
 
 impl Recipe {
     pub fn new<S: Into<String>>(name: &str, command: impl IntoIterator<Item = S>) -> Recipe {
-        Recipe {
-            name: name.into(),
-            command: command.into_iter().map(Into::into).collect(),
-        }
+        Recipe { name: name.into(), command: command.into_iter().map(Into::into).collect() }
     }
 
     /// Starts it and waits until it listens.
@@ -53,9 +50,7 @@ impl Recipe {
             clock: clock_getcpuclockid(pid).expect("it was not waited for"),
         };
         let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("a pipe can be read");
+        BufReader::new(stdout).read_line(&mut line).expect("a pipe can be read");
         contestant.address = line
             .trim_end()
             .strip_prefix("listening on ")

@@ -7,7 +7,7 @@ const PERIOD: usize = 262_139;
 /// The longest piece that can be had at once.
 pub const PIECE: usize = 128 * 1024;
 
-/// Where the streams of two neighbours start, apart. Answers that went to the wrong client differ
+/// How far apart the streams of two neighbours start. Answers that went to the wrong client differ
 /// from what it expects.
 const STRIDE: usize = 4_099;
 

@@ -1,4 +1,46 @@
-//! draft
+//! socklab, a laboratory for sockets: standard servers, each on two engines, and a client for them.
+//!
+//! A [`session`] is one conversation as a state machine: it is told what happened, appends bytes to
+//! an output, and answers what it wants next. A [`service`] makes sessions. An [`engine`] owns
+//! sockets and time: it asks the kernel, calls the session, sends the output. Services never see a
+//! socket, a thread or a poll; engines never see a protocol. So each service runs unchanged on both
+//! engines, and the two engines differ in one thing only: where a thread sleeps.
+//!
+//! ```text
+//!          bytes in                                    bytes out
+//!     socket ─────► engine ── receive(input) ──► session ── Output ──► engine ─────► socket
+//!                     ▲                             │                    │
+//!                     └────── Read, Write, Close ◄──┘                    └─ mail ──► other sessions
+//! ```
+//!
+//! To read it, in this order:
+//!
+//! 1. [`session`]: the contract, a page.
+//! 2. `service/echo.rs`, the shortest session, and `service/chargen.rs`, which has more to say than
+//!    fits at once.
+//! 3. `engine/listen.rs`: what has to be settled before anybody can call: address families, the
+//!    queue, options that are handed down.
+//! 4. [`engine::threads`]: one blocking thread per client. Each conversation reads top-down, and
+//!    each place where a thread sleeps is marked.
+//! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
+//!    stand at the top of the file.
+//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use socklab::engine::{Endpoint, Engine, Limits, Stop, listen};
+//! use socklab::service::Echo;
+//!
+//! let stop = Arc::new(Stop::new()?);
+//! let endpoints = listen("localhost", 0)?
+//!     .into_iter()
+//!     .map(|listener| Endpoint { listener, service: Arc::new(Echo) })
+//!     .collect();
+//! stop.request(); // or stop.on_signals()?, to serve until Ctrl-C
+//! Engine::Poll.run(endpoints, Limits::default(), stop)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 pub mod client;
 pub mod engine;
 mod failure;

@@ -43,6 +43,12 @@ impl fmt::Display for End {
     }
 }
 
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        End::Broken(error)
+    }
+}
+
 /// What is known of a connection at its end.
 pub(super) struct Departure<'a> {
     pub id: ConnectionId,

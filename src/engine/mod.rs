@@ -8,7 +8,6 @@ mod buffer;
 mod journal;
 mod limits;
 mod listen;
-mod mailbox;
 pub mod poll;
 mod stop;
 pub mod threads;

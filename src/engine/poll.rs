@@ -12,9 +12,12 @@
 //! 5. A token is slot and serial: late news for a former tenant reaches nobody.
 //! 6. All closing happens in one place.
 
+mod connection;
+mod readiness;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -22,6 +25,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connection::{Connection, State};
 use log::debug;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -29,6 +33,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use readiness::Readiness;
 use slab::Slab;
 
 use super::buffer::Buffer;
@@ -37,7 +42,7 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE,
     READ_BYTES, Stop, accept_failure, explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
+use crate::session::{ConnectionId, Mail, Output, Service};
 
 /// Sockets whose news one `poll` can bring. Those left over are told by the next one.
 const EVENTS: usize = 1024;
@@ -68,67 +73,8 @@ struct Door {
     waiting: bool,
 }
 
-struct Connection {
-    stream: TcpStream,
-    serial: u32,
-    session: Box<dyn Session>,
-    /// What the kernel did not take. Empty, and without heap, for every peer that reads.
-    backlog: Option<Box<Backlog>>,
-    peer: SocketAddr,
-    received: u64,
-    sent: u64,
-    /// Milliseconds since the loop began.
-    opened: u64,
-    /// The tick in which something last moved. It wraps; only differences count.
-    progress: u8,
-    state: State,
-    /// The socket has something to read, or may have.
-    readable: bool,
-    /// An end, an error or an urgent mark may hide behind a short read.
-    hidden: bool,
-    /// The peer has said its last word.
-    eof: bool,
-    takes_mail: bool,
-    /// Its session was told that the server is stopping.
-    drained: bool,
-    /// A turn is queued.
-    queued: bool,
-}
-
-/// Twenty thousand idle clients fit into two megabytes. (mio's streams are larger in debug builds.)
-#[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Connection>() <= 96);
-
 /// A token has room for slot and serial.
 const _: () = assert!(usize::BITS == 64);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The session waits for input.
-    Read,
-    /// The session has more to say.
-    Write,
-    /// The session is done; the backlog is not.
-    Close,
-    /// All is said, our end is closed, the peer's is not: what still comes is thrown away.
-    Linger,
-}
-
-impl From<Want> for State {
-    fn from(want: Want) -> State {
-        match want {
-            Want::Read => State::Read,
-            Want::Write => State::Write,
-            Want::Close => State::Close,
-        }
-    }
-}
-
-struct Backlog {
-    bytes: Vec<u8>,
-    /// How much of `bytes` the kernel has taken.
-    sent: usize,
-}
 
 const STOP: Token = Token(u32::MAX as usize);
 const TICK: Token = Token(u32::MAX as usize - 1);
@@ -617,91 +563,4 @@ impl Loop {
 /// The connection `id`, if it is still the tenant of its slot.
 fn tenant(connections: &mut Slab<Connection>, id: ConnectionId) -> Option<&mut Connection> {
     connections.get_mut(id.slot()).filter(|connection| connection.serial == id.serial())
-}
-
-impl Connection {
-    /// One write; what the kernel does not take waits in the backlog.
-    fn send(&mut self, bytes: &[u8], tick: u8) -> io::Result<()> {
-        let mut taken = 0;
-        if self.backlog.is_none() && !bytes.is_empty() {
-            taken = self.write(bytes, tick)?;
-        }
-        self.hold(&bytes[taken..], 0);
-        Ok(())
-    }
-
-    /// One write of the backlog, which is gone once the kernel has taken all of it.
-    fn flush(&mut self, tick: u8) -> io::Result<()> {
-        if let Some(mut backlog) = self.backlog.take() {
-            backlog.sent += self.write(&backlog.bytes[backlog.sent..], tick)?;
-            if backlog.len() > 0 {
-                self.backlog = Some(backlog);
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8], tick: u8) -> io::Result<usize> {
-        loop {
-            match self.stream.write(bytes) {
-                Ok(n) => {
-                    self.sent += n as u64;
-                    self.progress = tick;
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Appends to the backlog. While it is short of `limit` bytes, it grows by doubling.
-    fn hold(&mut self, bytes: &[u8], limit: usize) {
-        if bytes.is_empty() {
-            return;
-        }
-        match &mut self.backlog {
-            Some(backlog) => {
-                backlog.bytes.drain(..mem::take(&mut backlog.sent));
-                let len = backlog.bytes.len();
-                let spare = len.min(limit.saturating_sub(len));
-                backlog.bytes.reserve_exact(bytes.len().max(spare));
-                backlog.bytes.extend_from_slice(bytes);
-            }
-            None => {
-                let bytes = bytes.to_vec();
-                self.backlog = Some(Box::new(Backlog { bytes, sent: 0 }));
-            }
-        }
-    }
-
-    /// Bytes that wait for the peer to read.
-    fn waiting(&self) -> usize {
-        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
-    }
-}
-
-impl Backlog {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-}
-
-/// An event in words, for the explain mode.
-struct Readiness<'a>(&'a Event);
-
-impl std::fmt::Display for Readiness<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let told = [
-            (self.0.is_readable(), "can be read"),
-            (self.0.is_writable(), "can be written"),
-            (self.0.is_read_closed(), "has sent its end"),
-            (self.0.is_write_closed(), "has hung up"),
-            (self.0.is_error(), "is broken"),
-            (self.0.is_priority(), "has urgent data"),
-        ];
-        let told: Vec<&str> = told.iter().filter(|(so, _)| *so).map(|(_, word)| *word).collect();
-        f.write_str(&told.join(", "))
-    }
 }

@@ -14,6 +14,9 @@
 //!    about to fall asleep misses the first.
 //! 6. All leaving happens in one place.
 
+mod mailbox;
+mod peer;
+
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,19 +27,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::debug;
-use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
+use mailbox::Mailbox;
+use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal::SIGURG;
+use peer::{Peer, Talk};
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
 use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
-use super::mailbox::Mailbox;
 use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE, Stop,
     accept_failure, explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service, Session, Want};
+use crate::session::{ConnectionId, Mail, Output, Service, Want};
 
 /// What the first read takes. An idle client pins one page of it.
 const READ_FIRST: usize = 4096;
@@ -107,34 +111,6 @@ struct Peers {
     /// forgotten its tenant.
     seats: usize,
     serial: u32,
-}
-
-/// One connection, as its threads share it.
-struct Peer {
-    id: ConnectionId,
-    address: SocketAddr,
-    stream: TcpStream,
-    opened: Instant,
-    talk: Mutex<Talk>,
-    mailbox: Option<Mailbox>,
-    sent: AtomicU64,
-    /// Its thread, once that runs, and alive while the table has it: it leaves before it ends.
-    thread: OnceLock<Pthread>,
-    /// Its thread knows that the server is stopping, and need not be woken for it.
-    noticed: AtomicBool,
-    /// Its conversation is over.
-    over: AtomicBool,
-    /// Why it was cut off from outside, if it was.
-    cut: OnceLock<End>,
-}
-
-/// A session, and what it has to say.
-struct Talk {
-    session: Box<dyn Session>,
-    output: Output,
-    want: Want,
-    /// The session was told that the server is stopping.
-    drained: bool,
 }
 
 impl Server {
@@ -530,37 +506,5 @@ impl Server {
 
     fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Peer {
-    /// Ends the connection from outside: whatever its threads sleep in returns.
-    fn cut_off(&self, end: End) {
-        let _ = self.cut.set(end);
-        let _ = self.stream.shutdown(Shutdown::Both);
-    }
-
-    /// Makes its thread look up from its sleep.
-    fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            let _ = pthread_kill(*thread, SIGURG);
-        }
-        if let Some(mailbox) = &self.mailbox {
-            mailbox.disturb();
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        self.talk().drained
-    }
-
-    fn talk(&self) -> MutexGuard<'_, Talk> {
-        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> End {
-        End::Broken(error)
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A bounded queue of letters between the threads that post and the one that delivers.
 #[derive(Default)]
-pub(super) struct Mailbox {
+pub struct Mailbox {
     letters: Mutex<Letters>,
     changed: Condvar,
 }

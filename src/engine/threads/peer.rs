@@ -1,0 +1,67 @@
+//! A connection of the thread engine, as its threads share it.
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use nix::sys::pthread::{Pthread, pthread_kill};
+use nix::sys::signal::Signal::SIGURG;
+
+use super::mailbox::Mailbox;
+use crate::engine::journal::End;
+use crate::session::{ConnectionId, Output, Session, Want};
+
+/// A tenant of the table.
+pub struct Peer {
+    pub id: ConnectionId,
+    pub address: SocketAddr,
+    pub stream: TcpStream,
+    pub opened: Instant,
+    pub talk: Mutex<Talk>,
+    pub mailbox: Option<Mailbox>,
+    pub sent: AtomicU64,
+    /// Its thread, once that runs, and alive while the table has it: it leaves before it ends.
+    pub thread: OnceLock<Pthread>,
+    /// Its thread knows that the server is stopping, and need not be woken for it.
+    pub noticed: AtomicBool,
+    /// Its conversation is over.
+    pub over: AtomicBool,
+    /// Why it was cut off from outside, if it was.
+    pub cut: OnceLock<End>,
+}
+
+/// A session, and what it has to say.
+pub struct Talk {
+    pub session: Box<dyn Session>,
+    pub output: Output,
+    pub want: Want,
+    /// The session was told that the server is stopping.
+    pub drained: bool,
+}
+
+impl Peer {
+    /// Ends the connection from outside: whatever its threads sleep in returns.
+    pub fn cut_off(&self, end: End) {
+        let _ = self.cut.set(end);
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Makes its thread look up from its sleep.
+    pub fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            let _ = pthread_kill(*thread, SIGURG);
+        }
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.disturb();
+        }
+    }
+
+    pub fn is_drained(&self) -> bool {
+        self.talk().drained
+    }
+
+    pub fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

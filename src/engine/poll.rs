@@ -14,6 +14,7 @@
 
 mod connection;
 mod readiness;
+mod ticker;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -31,10 +32,9 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use readiness::Readiness;
 use slab::Slab;
+use ticker::Ticker;
 
 use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
@@ -49,9 +49,6 @@ const EVENTS: usize = 1024;
 
 /// Callers accepted from one listener before the connected clients get their turns again.
 const ACCEPT_BATCH: usize = 128;
-
-/// How often the loop looks for idle connections within one idle time.
-const TICKS: u32 = 8;
 
 /// Serves `endpoints` until `stop` is requested and every connection has ended, or has been ended
 /// when the grace period was over. Fails when epoll or the registration of a listener does.
@@ -104,11 +101,7 @@ struct Loop {
     start: Instant,
     /// Read once per pass, not per message.
     now: Instant,
-    tick: u8,
-    /// Tells that a tick is over, while there are connections. A timeout of `poll` would do as well,
-    /// but the kernel sets it up anew for each sleep: with one client 5 % more CPU per message.
-    ticker: TimerFd,
-    ticking: bool,
+    ticker: Ticker,
     /// A tick is over.
     ticked: bool,
     /// Accepting rests until then.
@@ -127,9 +120,7 @@ impl Loop {
             poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
             doors.push(Door { listener, service: endpoint.service, waiting: false });
         }
-        let ticker = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-        let source = ticker.as_fd().as_raw_fd();
-        poll.registry().register(&mut SourceFd(&source), TICK, Interest::READABLE)?;
+        let ticker = Ticker::new(limits.idle_timeout, poll.registry(), TICK)?;
         let now = Instant::now();
         Ok(Loop {
             poll,
@@ -144,9 +135,7 @@ impl Loop {
             journal: Journal::new(),
             start: now,
             now,
-            tick: 0,
             ticker,
-            ticking: false,
             ticked: false,
             rest: None,
             deadline: None,
@@ -272,7 +261,7 @@ impl Loop {
             received: 0,
             sent: 0,
             opened: (self.now - self.start).as_millis() as u64,
-            progress: self.tick,
+            progress: self.ticker.now(),
             state: State::Read,
             readable: false,
             hidden: false,
@@ -301,7 +290,7 @@ impl Loop {
         connection.queued = false;
         let stopping = self.deadline.is_some();
         if connection.backlog.is_some() {
-            match connection.flush(self.tick) {
+            match connection.flush(self.ticker.now()) {
                 Ok(()) => self.settle(id),
                 Err(error) => self.close(id, End::Broken(error)),
             }
@@ -335,7 +324,7 @@ impl Loop {
             }
             Ok(n) => {
                 connection.received += n as u64;
-                connection.progress = self.tick;
+                connection.progress = self.ticker.now();
                 connection.readable = connection.hidden || n == READ_BYTES;
                 explain!(
                     "turn: {id} read {n} bytes: {}",
@@ -372,8 +361,9 @@ impl Loop {
         connection.state = want.into();
         let (repeated, written) = (self.output.repeated(news.input()), self.output.bytes());
         explain!("turn: {id} says {} bytes and wants {want:?}", repeated.len() + written.len());
-        let sent =
-            connection.send(repeated, self.tick).and_then(|()| connection.send(written, self.tick));
+        let sent = connection
+            .send(repeated, self.ticker.now())
+            .and_then(|()| connection.send(written, self.ticker.now()));
         if let Err(error) = sent {
             return self.close(id, End::Broken(error));
         }
@@ -403,7 +393,7 @@ impl Loop {
         connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
         connection.hold(self.output.bytes(), self.limits.backlog_bytes);
         if connection.waiting() > self.limits.backlog_bytes {
-            match connection.flush(self.tick) {
+            match connection.flush(self.ticker.now()) {
                 Err(error) => return self.close(mail.to, End::Broken(error)),
                 Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
                     return self.close(mail.to, End::Slow);
@@ -484,12 +474,11 @@ impl Loop {
             }
         }
         if mem::take(&mut self.ticked) {
-            self.ticking = false;
-            self.tick = self.tick.wrapping_add(1);
+            self.ticker.advance();
             self.look_for_idle();
         }
-        if !self.ticking && !self.connections.is_empty() {
-            self.ticking = self.start_tick();
+        if !self.connections.is_empty() {
+            self.ticker.start();
         }
         if self.deadline.is_some_and(|deadline| deadline <= self.now) {
             for id in self.ids(|_| true) {
@@ -498,23 +487,11 @@ impl Loop {
         }
     }
 
-    /// Lets the ticker tell when the next tick is over. `false`: there is no idle time.
-    fn start_tick(&self) -> bool {
-        let Some(timeout) = self.limits.idle_timeout else {
-            return false;
-        };
-        // Zero would be never.
-        let tick = (timeout / TICKS).max(Duration::from_millis(1));
-        let once = Expiration::OneShot(TimeSpec::from_duration(tick));
-        self.ticker.set(once, TimerSetTimeFlags::empty()).is_ok()
-    }
-
     fn look_for_idle(&mut self) {
-        let tick = self.tick;
-        for id in self.ids(|c| u32::from(tick.wrapping_sub(c.progress)) > TICKS) {
+        for id in self.ids(|connection| self.ticker.is_idle(connection.progress)) {
             explain!("{id} has moved nothing for the idle time; its session is told");
             let connection = &mut self.connections[id.slot()];
-            connection.progress = tick;
+            connection.progress = self.ticker.now();
             if matches!(connection.state, State::Close | State::Linger) {
                 self.close(id, End::Idle);
                 continue;

@@ -24,7 +24,8 @@ pub fn without_signal_stacks() {
         return;
     }
     let mut shell = Command::new(SHELL);
-    let outcome = env::current_exe().map(|program| {
+    let program = env::current_exe().and_then(|program| program.canonicalize());
+    let outcome = program.map(|program| {
         shell.args(["-c", IGNORE_AND_GO_ON]).arg(program).args(env::args_os().skip(1)).exec()
     });
     let (Ok(error) | Err(error)) = outcome;

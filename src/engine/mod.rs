@@ -15,10 +15,15 @@ pub mod threads;
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::error;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll as poll_once};
+use socket2::SockRef;
 
 pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
@@ -95,7 +100,17 @@ impl<'a> News<'a> {
         }
     }
 
+    /// A session that panics has failed at its own peer: its conversation is over, and nobody
+    /// else's.
     fn tell(self, session: &mut dyn Session, out: &mut Output) -> Want {
+        let call = AssertUnwindSafe(|| self.call(session, out));
+        catch_unwind(call).unwrap_or_else(|_| {
+            error!("a session panicked; its connection is closed");
+            Want::Close
+        })
+    }
+
+    fn call(self, session: &mut dyn Session, out: &mut Output) -> Want {
         match self {
             News::Open => session.open(out),
             News::Receive(input) => session.receive(input, out),
@@ -122,9 +137,16 @@ const LINGER: Duration = Duration::from_secs(2);
 /// [`LINGER`] while the server is stopping, when nobody should wait for an idle peer.
 const LINGER_STOPPING: Duration = Duration::from_millis(250);
 
-/// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
-/// second, empty read for each; above 256 KiB the buffer falls out of the cache.
-const READ_BYTES: usize = 128 * 1024;
+/// Whether the kernel has sent all that it took for this peer; sleeps for `patience` until it has.
+///
+/// A connection that is closed earlier can lose the rest: whatever its peer sends afterwards is
+/// answered with a reset, which empties the queue. Writable is a socket, by this option, when
+/// nothing unsent is left (tcp(7) on TCP_NOTSENT_LOWAT).
+fn all_sent(stream: &impl AsFd, patience: PollTimeout) -> io::Result<bool> {
+    SockRef::from(stream).set_tcp_notsent_lowat(1)?;
+    let mut writable = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    Ok(poll_once(&mut writable, patience)? > 0)
+}
 
 /// What a failed accept asks for.
 enum AcceptFailure {

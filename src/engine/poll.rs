@@ -32,6 +32,7 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use nix::poll::PollTimeout;
 use readiness::Readiness;
 use slab::Slab;
 use ticker::Ticker;
@@ -39,10 +40,14 @@ use ticker::Ticker;
 use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE,
-    READ_BYTES, Stop, accept_failure, explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE, Stop,
+    accept_failure, all_sent, explain,
 };
 use crate::session::{ConnectionId, Mail, Output, Service};
+
+/// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
+/// second, empty read for each; above 256 KiB the buffer falls out of the cache.
+const READ_BYTES: usize = 128 * 1024;
 
 /// Sockets whose news one `poll` can bring. Those left over are told by the next one.
 const EVENTS: usize = 1024;
@@ -88,6 +93,7 @@ fn connection_id(Token(token): Token) -> ConnectionId {
 struct Loop {
     poll: Poll,
     doors: Vec<Door>,
+    first_door: usize,
     connections: Slab<Connection>,
     serial: u32,
     turns: VecDeque<ConnectionId>,
@@ -125,6 +131,7 @@ impl Loop {
         Ok(Loop {
             poll,
             doors,
+            first_door: 0,
             connections: Slab::new(),
             serial: 0,
             turns: VecDeque::new(),
@@ -163,11 +170,17 @@ impl Loop {
             if stop.requested() && self.deadline.is_none() {
                 self.drain();
             }
-            self.accept();
             self.look_at_the_clock();
+            self.accept();
             for _ in 0..self.turns.len() {
                 if let Some(id) = self.turns.pop_front() {
                     self.turn(id);
+                }
+            }
+            // After the turns: even without any grace, what has arrived is answered once.
+            if self.deadline.is_some_and(|deadline| deadline <= self.now) {
+                for id in self.ids(|_| true) {
+                    self.close(id, End::Grace);
                 }
             }
         }
@@ -205,7 +218,9 @@ impl Loop {
         let broken = event.is_error() || event.is_write_closed();
         connection.hidden |= broken || event.is_read_closed() || event.is_priority();
         connection.readable |= broken || (event.is_readable() && !connection.eof);
-        if connection.readable || connection.backlog.is_some() {
+        // Only writable is no news for those who have nothing to send.
+        let sending = connection.backlog.is_some() || connection.state == State::Close;
+        if connection.readable || sending {
             self.queue(id);
         }
     }
@@ -213,9 +228,10 @@ impl Loop {
     /// Accepts callers, a batch from each listener, while there are seats for them. The others wait
     /// in the kernel's queue.
     fn accept(&mut self) {
+        // Whoever was first last time is not first again, or it would get every free seat.
+        self.first_door = self.first_door.wrapping_add(1);
         for turn in 0..self.doors.len() {
-            // Whoever was first last time is not first again, or it would get every free seat.
-            let index = (turn + self.serial as usize) % self.doors.len();
+            let index = self.first_door.wrapping_add(turn) % self.doors.len();
             for _ in 0..ACCEPT_BATCH {
                 if !self.doors[index].waiting || self.rest.is_some() || !self.has_seat() {
                     break;
@@ -246,7 +262,8 @@ impl Loop {
         let id = ConnectionId::new(slot.key() as u32, self.serial);
         let both = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         if let Err(error) = self.poll.registry().register(&mut stream, token(id), both) {
-            self.journal.shortage(&format_args!("cannot watch {peer}: {error}"));
+            self.journal.shortage(&format_args!("cannot watch {peer}: {error}; it is left"));
+            self.rest = Some(self.now + ACCEPT_PAUSE);
             return;
         }
         explain!("accepted {peer} as {id} into slot {}; registered once", id.slot());
@@ -267,7 +284,7 @@ impl Loop {
             hidden: false,
             eof: false,
             takes_mail: service.takes_mail(),
-            drained: false,
+            last_reads: u8::MAX,
             queued: false,
         });
         self.tell(id, News::Open);
@@ -288,7 +305,7 @@ impl Loop {
             return;
         };
         connection.queued = false;
-        let stopping = self.deadline.is_some();
+        let drains = self.deadline.is_some() && connection.last_reads > 0;
         if connection.backlog.is_some() {
             match connection.flush(self.ticker.now()) {
                 Ok(()) => self.settle(id),
@@ -297,14 +314,17 @@ impl Loop {
             return;
         }
         match connection.state {
-            State::Read | State::Linger if connection.readable => self.receive(id),
-            State::Read | State::Write if stopping && !connection.drained => {
-                connection.drained = true;
+            State::Read if connection.readable && !(drains && connection.last_reads == 1) => {
+                self.receive(id);
+            }
+            State::Linger if connection.readable => self.receive(id),
+            State::Read | State::Write if drains => {
+                connection.last_reads = 0;
                 explain!("turn: {id} has nothing more to read; its session is told to finish");
                 self.tell(id, News::Drain);
             }
             State::Write => self.tell(id, News::Produce),
-            State::Read | State::Close | State::Linger => {}
+            State::Read | State::Close | State::Linger => self.settle(id),
         }
     }
 
@@ -313,6 +333,9 @@ impl Loop {
             return;
         };
         let lingering = connection.state == State::Linger;
+        if self.deadline.is_some() {
+            connection.last_reads = connection.last_reads.saturating_sub(1);
+        }
         match connection.stream.read(self.input.bytes()) {
             // A second end is epoll's news of a hang-up: nobody is there.
             Ok(0) if lingering || connection.eof => self.close(id, End::Finished),
@@ -343,7 +366,9 @@ impl Loop {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                explain!("turn: {id} has nothing more to read");
                 connection.readable = false;
+                connection.hidden = false;
                 self.settle(id);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.settle(id),
@@ -364,19 +389,20 @@ impl Loop {
         let sent = connection
             .send(repeated, self.ticker.now())
             .and_then(|()| connection.send(written, self.ticker.now()));
-        if let Err(error) = sent {
-            return self.close(id, End::Broken(error));
-        }
         if connection.backlog.is_some() {
             explain!(
                 "turn: {} wait for {id} to read; it is not read meanwhile",
                 connection.waiting()
             );
         }
+        // Its own socket may be broken; its mail was posted all the same.
         for mail in self.output.take_mail() {
             self.deliver(&mail);
         }
-        self.settle(id);
+        match sent {
+            Ok(()) => self.settle(id),
+            Err(error) => self.close(id, End::Broken(error)),
+        }
     }
 
     /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
@@ -385,12 +411,13 @@ impl Loop {
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
         };
-        if matches!(connection.state, State::Close | State::Linger) {
+        if connection.is_over() {
             return;
         }
         self.output.clear();
         let letter = News::Deliver(slice::from_ref(&mail.bytes));
         connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
+        debug_assert!(self.output.take_mail().is_empty(), "deliver posts no mail");
         connection.hold(self.output.bytes(), self.limits.backlog_bytes);
         if connection.waiting() > self.limits.backlog_bytes {
             match connection.flush(self.ticker.now()) {
@@ -415,7 +442,7 @@ impl Loop {
             // peer has made room.
             return;
         }
-        let drains = stopping && !connection.drained;
+        let drains = stopping && connection.last_reads > 0;
         match connection.state {
             State::Read if connection.eof && !connection.takes_mail => self.finish(id),
             State::Read if connection.readable || drains => self.queue(id),
@@ -426,7 +453,8 @@ impl Loop {
         }
     }
 
-    /// All is said. Where the peer may still be sending, our end closes first.
+    /// All is said. Where the peer may still be sending, our end closes first, once the kernel has
+    /// sent what it took.
     fn finish(&mut self, id: ConnectionId) {
         let linger = if self.deadline.is_some() { LINGER_STOPPING } else { LINGER };
         let Some(connection) = tenant(&mut self.connections, id) else {
@@ -434,6 +462,12 @@ impl Loop {
         };
         if connection.eof {
             return self.close(id, End::Finished);
+        }
+        match all_sent(&connection.stream, PollTimeout::ZERO) {
+            Ok(true) => {}
+            // Looked at again when epoll tells that it is writable.
+            Ok(false) => return,
+            Err(error) => return self.close(id, End::Broken(error)),
         }
         explain!("{id} is done: our end closes, its end has {linger:?}");
         if let Err(error) = connection.stream.shutdown(Shutdown::Write) {
@@ -447,6 +481,9 @@ impl Loop {
 
     /// The only place where a connection ends.
     fn close(&mut self, id: ConnectionId, end: End) {
+        if tenant(&mut self.connections, id).is_none() {
+            return;
+        }
         let connection = self.connections.remove(id.slot());
         explain!("{id} is closed; slot {} is free for the next caller", id.slot());
         let opened = Duration::from_millis(connection.opened);
@@ -480,26 +517,30 @@ impl Loop {
         if !self.connections.is_empty() {
             self.ticker.start();
         }
-        if self.deadline.is_some_and(|deadline| deadline <= self.now) {
-            for id in self.ids(|_| true) {
-                self.close(id, End::Grace);
-            }
-        }
     }
 
     fn look_for_idle(&mut self) {
         for id in self.ids(|connection| self.ticker.is_idle(connection.progress)) {
-            explain!("{id} has moved nothing for the idle time; its session is told");
-            let connection = &mut self.connections[id.slot()];
-            connection.progress = self.ticker.now();
-            if matches!(connection.state, State::Close | State::Linger) {
-                self.close(id, End::Idle);
+            // It may have been cut off by what another one posted.
+            let Some(connection) = tenant(&mut self.connections, id) else {
+                continue;
+            };
+            // A slow reader makes room long before epoll tells of it: a third of the send buffer.
+            let before = connection.sent;
+            if let Err(error) = connection.flush(self.ticker.now()) {
+                self.close(id, End::Broken(error));
                 continue;
             }
-            self.tell(id, News::Idle);
-            if let Some(connection) = tenant(&mut self.connections, id)
-                && matches!(connection.state, State::Close | State::Linger)
-            {
+            if connection.sent > before {
+                self.settle(id);
+                continue;
+            }
+            explain!("{id} has moved nothing for the idle time; its session is told");
+            connection.progress = self.ticker.now();
+            if !connection.is_over() {
+                self.tell(id, News::Idle);
+            }
+            if tenant(&mut self.connections, id).is_some_and(|connection| connection.is_over()) {
                 self.close(id, End::Idle);
             }
         }
@@ -529,6 +570,7 @@ impl Loop {
             let connection = &mut self.connections[id.slot()];
             // What arrived before the stop may not have been told yet.
             connection.readable = !connection.eof;
+            connection.hidden = true;
             if connection.state == State::Linger {
                 self.lingering.push(Reverse((self.now + LINGER_STOPPING, id)));
             }

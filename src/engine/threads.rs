@@ -18,8 +18,8 @@ mod mailbox;
 mod peer;
 
 use std::io::{self, Read, Write};
-use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,8 +28,10 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 use mailbox::Mailbox;
+use nix::poll::PollTimeout;
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal::SIGURG;
+use nix::sys::socket::{MsgFlags, recv};
 use peer::{Peer, Talk};
 use signal_hook::{flag, low_level};
 use slab::Slab;
@@ -38,7 +40,7 @@ use super::buffer::Buffer;
 use super::journal::{Departure, End, Journal};
 use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, LINGER, LINGER_STOPPING, Limits, News, QUEUE, Stop,
-    accept_failure, explain,
+    accept_failure, all_sent, explain,
 };
 use crate::session::{ConnectionId, Mail, Output, Service, Want};
 
@@ -51,8 +53,9 @@ const READ_MOST: usize = 64 * 1024;
 /// How long a full mailbox may hold up the client that posts to it, before its owner is cut off.
 const MAIL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a read waits for more once the server is stopping.
-const STOPPING_READ: Duration = Duration::from_millis(10);
+/// Reads a client still gets once the server is stopping, though it never stops sending: as many as
+/// empty the largest receive buffer.
+const LAST_READS: u32 = 512;
 
 /// How often threads that have not noticed the stop are woken again.
 const WAKE_AGAIN: Duration = Duration::from_millis(25);
@@ -139,6 +142,7 @@ impl Server {
                     AcceptFailure::Caller => debug!("a caller left before accept: {error}"),
                     // Only when stopping does the listener not block: its queue is empty.
                     AcceptFailure::Nobody => return,
+                    AcceptFailure::Exhausted if self.stop.requested() => return,
                     AcceptFailure::Exhausted => {
                         self.journal.shortage(&format_args!("cannot accept: {error}"));
                         thread::sleep(ACCEPT_PAUSE);
@@ -189,24 +193,27 @@ impl Server {
         drop(peers);
         explain!("acceptor: {address} is {id}; a thread is spawned for it");
         self.journal.arrived(id, address);
-        let serve = || {
-            let (server, peer) = (self.clone(), peer.clone());
-            self.spawn(format!("client {id}"), move || server.serve(peer))
-        };
-        while let Err(error) = serve() {
-            self.journal.shortage(&format_args!("cannot spawn a thread: {error}"));
-            thread::sleep(ACCEPT_PAUSE);
-            if self.stop.requested() {
-                return self.leave(peer, 0, End::Grace);
-            }
+        let (server, tenant) = (self.clone(), peer.clone());
+        if let Err(error) = self.spawn(format!("client {id}"), move || server.serve(tenant)) {
+            self.leave(peer, 0, End::Broken(error));
         }
     }
 
+    /// A thread for `body`, asleep until one can be had. Fails when the server is stopping.
     fn spawn<F>(&self, name: String, body: F) -> io::Result<JoinHandle<()>>
     where
-        F: FnOnce() + Send + 'static,
+        F: FnOnce() + Clone + Send + 'static,
     {
-        thread::Builder::new().name(name).stack_size(self.limits.stack_bytes).spawn(body)
+        loop {
+            let thread = thread::Builder::new().name(name.clone());
+            match thread.stack_size(self.limits.stack_bytes).spawn(body.clone()) {
+                Err(error) if !self.stop.requested() => {
+                    self.journal.shortage(&format_args!("cannot spawn a thread: {error}"));
+                    thread::sleep(ACCEPT_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// A client's thread, from its first word to its last.
@@ -246,26 +253,31 @@ impl Server {
         peer.stream.set_write_timeout(Some(self.idle))?;
         let mut input = Buffer::new(READ_FIRST);
         let mut eof = false;
-        let mut hurried = false;
+        let mut last_reads = LAST_READS;
         let mut want = self.tell(peer, News::Open)?;
         while want != Want::Close {
             let stopping = self.stop.requested();
-            if stopping && !mem::replace(&mut hurried, true) {
-                // What has arrived is served, and the first silence is the end.
-                peer.stream.set_read_timeout(Some(STOPPING_READ))?;
-                peer.noticed.store(true, Ordering::Relaxed);
-            }
-            explain!("{}: asleep in read until its peer says something or leaves", peer.id);
+            peer.noticed.store(stopping, Ordering::Relaxed);
+            let drains = stopping && !peer.is_drained();
             let sent = peer.sent.load(Ordering::Relaxed);
             let read = match &peer.mailbox {
                 None if eof => return Ok(End::Finished),
+                // What has arrived is served; that there is no more is the sign to finish.
+                _ if drains && (eof || last_reads == 0) => Err(io::ErrorKind::WouldBlock.into()),
+                _ if drains => {
+                    last_reads -= 1;
+                    recv(peer.stream.as_raw_fd(), input.bytes(), MsgFlags::MSG_DONTWAIT)
+                        .map_err(io::Error::from)
+                }
                 Some(mailbox) if eof => {
-                    let drains = stopping && !peer.is_drained();
-                    mailbox.wait_for_close(if drains { STOPPING_READ } else { self.idle });
+                    mailbox.wait_for_close(self.idle);
                     Err(io::ErrorKind::WouldBlock.into())
                 }
-                // Asleep here, and this is the thread's place for most of its life.
-                _ => (&peer.stream).read(input.bytes()),
+                _ => {
+                    explain!("{}: asleep in read until its peer says something or leaves", peer.id);
+                    // Asleep here, and this is the thread's place for most of its life.
+                    (&peer.stream).read(input.bytes())
+                }
             };
             want = match read {
                 Ok(0) => {
@@ -286,12 +298,19 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => peer.talk().want,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let disturbed = self.stop.requested() != stopping;
-                    if stopping && !peer.is_drained() {
-                        peer.stream.set_read_timeout(Some(self.idle))?;
+                    let still = peer.talk().want;
+                    if drains {
+                        explain!(
+                            "{}: nothing more to read; its session is told to finish",
+                            peer.id
+                        );
                         self.tell(peer, News::Drain)?
-                    } else if disturbed || sent != peer.sent.load(Ordering::Relaxed) {
+                    } else if still == Want::Close
+                        || disturbed
+                        || sent != peer.sent.load(Ordering::Relaxed)
+                    {
                         // Mail that went out meanwhile is progress, too.
-                        peer.talk().want
+                        still
                     } else if self.tell(peer, News::Idle)? == Want::Close {
                         return Ok(End::Idle);
                     } else {
@@ -321,12 +340,14 @@ impl Server {
             let Talk { session, output, .. } = &mut *talk;
             output.clear();
             talk.want = news.tell(&mut **session, output);
-            self.send(peer, &mut talk, news.input())?;
+            // Its own socket may be broken; its mail was posted all the same.
+            let sent = self.send(peer, &mut talk, news.input());
             let mail = talk.output.take_mail();
             let (want, drained) = (talk.want, talk.drained);
             // The lock goes before mail does: its receiver may be posting to this one.
             drop(talk);
             self.post(mail);
+            sent?;
             if want != Want::Write {
                 return Ok(want);
             }
@@ -416,7 +437,18 @@ impl Server {
 
     /// All is said, and the peer may still be sending: our end closes first, and what still comes
     /// is thrown away until its end does.
-    fn linger(&self, peer: &Peer, input: &mut [u8]) -> io::Result<()> {
+    fn linger(&self, peer: &Peer, input: &mut [u8]) -> Result<(), End> {
+        let patience = PollTimeout::try_from(self.idle).unwrap_or(PollTimeout::MAX);
+        loop {
+            peer.noticed.store(self.stop.requested(), Ordering::Relaxed);
+            // Asleep here until the kernel has sent what it took.
+            match all_sent(&peer.stream, patience) {
+                Ok(true) => break,
+                Ok(false) => return Err(End::Idle),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         peer.stream.shutdown(Shutdown::Write)?;
         let since = Instant::now();
         loop {
@@ -433,7 +465,7 @@ impl Server {
                 Ok(0) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
                 Ok(_) => {}
             }
         }

@@ -30,8 +30,9 @@ pub struct Connection {
     /// The peer has said its last word.
     pub eof: bool,
     pub takes_mail: bool,
-    /// Its session was told that the server is stopping.
-    pub drained: bool,
+    /// Reads it still gets once the server is stopping, though it never stops sending: as many as
+    /// empty the largest receive buffer. Zero: its session was told of the stop.
+    pub last_reads: u8,
     /// A turn is queued.
     pub queued: bool,
 }
@@ -71,6 +72,11 @@ pub struct Backlog {
 }
 
 impl Connection {
+    /// Whether its session has said its last word.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Close | State::Linger)
+    }
+
     /// One write; what the kernel does not take waits in the backlog.
     pub fn send(&mut self, bytes: &[u8], tick: u8) -> io::Result<()> {
         let mut taken = 0;

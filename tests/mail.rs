@@ -6,7 +6,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
+use socket2::SockRef;
 use socklab::engine::Limits;
 use socklab::session::{ConnectionId, Output, Service, Session, Want};
 use support::{Server, eventually, finish, on_both_engines, pattern};
@@ -15,6 +17,8 @@ use support::{Server, eventually, finish, on_both_engines, pattern};
 #[derive(Clone, Default)]
 struct Room {
     members: Arc<Mutex<Vec<ConnectionId>>>,
+    /// How often somebody was heard.
+    heard: Arc<Mutex<usize>>,
 }
 
 struct Member {
@@ -35,6 +39,11 @@ impl Service for Room {
 
 impl Session for Member {
     fn receive(&mut self, input: &[u8], out: &mut Output) -> Want {
+        assert_ne!(input, b"\x07", "the test wants a panic");
+        if input[0] == b'?' {
+            out.repeat();
+        }
+        *self.room.heard.lock().unwrap() += 1;
         let bytes: Arc<[u8]> = input.into();
         for member in self.room.members.lock().unwrap().iter() {
             if *member != self.id {
@@ -45,8 +54,20 @@ impl Session for Member {
     }
 
     fn deliver(&mut self, mail: &[u8], out: &mut Output) -> Want {
+        if mail == b"\x18" {
+            return Want::Close;
+        }
         out.write(mail);
         if mail == b"\x04" { Want::Close } else { Want::Read }
+    }
+
+    fn idle(&mut self, out: &mut Output) -> Want {
+        for member in self.room.members.lock().unwrap().iter() {
+            if *member != self.id {
+                out.post(*member, b"is there anybody?".repeat(10).into());
+            }
+        }
+        Want::Close
     }
 }
 
@@ -202,6 +223,67 @@ on_both_engines! {
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
         assert!(rest.len() < rounds * piece.len());
+    }
+
+    fn mail_can_end_a_conversation_without_a_word(engine) {
+        let room = Room::default();
+        let server = Server::start(engine, room.clone());
+        let mut clients = gather(&server, &room, 2);
+        clients[1].write_all(b"\x18").unwrap();
+        assert_eq!(clients[0].read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    fn mail_is_delivered_though_its_sender_breaks(engine) {
+        let room = Room::default();
+        let server = Server::start(engine, room.clone());
+        let mut listener = gather(&server, &room, 1).remove(0);
+        for _ in 0..50 {
+            let mut talker = server.connect();
+            eventually("it is a member", || room.members.lock().unwrap().len() == 2);
+            // Its answer meets a socket that is reset.
+            talker.write_all(b"?last words").unwrap();
+            SockRef::from(&talker).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(talker);
+            eventually("it has left", || room.members.lock().unwrap().len() == 1);
+        }
+        // A reset can overtake what was sent before it; what was heard is told by the room.
+        let said = *room.heard.lock().unwrap();
+        let mut heard = vec![0; said * b"?last words".len()];
+        listener.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, b"?last words".repeat(said));
+    }
+
+    fn who_is_cut_off_by_the_mail_of_an_idle_session_harms_nobody(engine) {
+        let room = Room::default();
+        let limits = Limits {
+            backlog_bytes: 100,
+            idle_timeout: Some(Duration::from_millis(300)),
+            ..Limits::default()
+        };
+        let server = Server::with_limits(engine, room.clone(), limits);
+        let mut clients = gather(&server, &room, 6);
+        for client in &mut clients {
+            client.set_nonblocking(true).unwrap();
+            // It is answered until it takes no more.
+            while client.write(&[b'?'; 65_536]).is_ok() {}
+        }
+        eventually("all are cut off", || room.members.lock().unwrap().is_empty());
+        assert_eq!(finish(&mut server.connect()), b"");
+    }
+
+    fn a_session_that_panics_ends_its_own_conversation_only(engine) {
+        let room = Room::default();
+        let limits = Limits { max_clients: 2, ..Limits::default() };
+        let server = Server::with_limits(engine, room.clone(), limits);
+        let _neighbour = gather(&server, &room, 1);
+        for _ in 0..5 {
+            let mut client = server.connect();
+            client.write_all(b"\x07").unwrap();
+            let mut rest = Vec::new();
+            let _ = client.read_to_end(&mut rest);
+            drop(client);
+            eventually("its seat is free", || room.members.lock().unwrap().len() == 1);
+        }
     }
 
     fn mail_can_end_a_conversation(engine) {

@@ -4,12 +4,13 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use socklab::engine::Limits;
+use socket2::SockRef;
+use socklab::engine::{Endpoint, Limits, Stop, listen};
 use socklab::service::Echo;
 use support::{PATIENCE, Process, Server, echoes, eventually, fill, on_both_engines, pattern};
 
@@ -32,44 +33,81 @@ on_both_engines! {
     }
 
     fn who_is_in_the_queue_is_served_too(engine) {
-        let server = Server::with_limits(engine, Echo, Limits { max_clients: 50, ..Limits::default() });
-        let mut clients: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+        let mut server = Process::start(engine, &[]);
+        // It accepts nobody while it is stopped, so all of them are in the queue at the signal.
+        server.signal(Signal::SIGSTOP);
+        let mut clients: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
         for client in &mut clients {
             client.write_all(b"just in time").unwrap();
         }
-        server.request_stop();
+        server.signal(Signal::SIGTERM);
+        server.signal(Signal::SIGCONT);
         for client in &mut clients {
             let mut back = Vec::new();
             client.read_to_end(&mut back).unwrap();
             assert_eq!(back, b"just in time");
         }
+        assert_eq!(server.wait().code(), Some(0));
     }
 
-    fn who_streams_gets_a_prefix_and_a_clean_end(engine) {
-        let server = Server::start(engine, Echo);
-        let mut client = server.connect();
-        let mut sender = client.try_clone().unwrap();
-        let sent = AtomicU64::new(0);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                // Pauses let the server find its socket empty; it fails once the server has left.
-                while sender.write_all(&[7; 1000]).is_ok() {
-                    sent.fetch_add(1000, Ordering::Relaxed);
-                    thread::sleep(Duration::from_micros(200));
-                    if sent.load(Ordering::Relaxed) == 100_000 {
-                        server.request_stop();
-                    }
-                    if sent.load(Ordering::Relaxed) > 10_000_000 {
-                        break;
-                    }
-                }
-            });
+    fn what_follows_an_urgent_byte_is_not_lost(engine) {
+        let mut server = Process::start(engine, &[]);
+        let mut clients: Vec<TcpStream> = (0..1500).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            echoes(client, b"seated");
+        }
+        server.signal(Signal::SIGSTOP);
+        for client in &mut clients {
+            client.write_all(b"abc").unwrap();
+            SockRef::from(&*client).send_out_of_band(b"!").unwrap();
+            client.write_all(b"tail").unwrap();
+        }
+        server.signal(Signal::SIGTERM);
+        server.signal(Signal::SIGCONT);
+        for client in &mut clients {
             let mut back = Vec::new();
             client.read_to_end(&mut back).unwrap();
-            assert!(back.len() >= 50_000, "{} bytes came back", back.len());
+            assert_eq!(back, b"abc!tail");
+        }
+        assert_eq!(server.wait().code(), Some(0));
+    }
+
+    fn who_streams_gets_a_prefix_and_a_clean_end_and_is_not_waited_for(engine) {
+        let limits = Limits { grace: PATIENCE, ..Limits::default() };
+        let server = Server::with_limits(engine, Echo, limits);
+        let mut client = server.connect();
+        let mut sender = client.try_clone().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                // It never pauses for long; it fails once the server has left.
+                while sender.write_all(&[7; 1000]).is_ok() {
+                    thread::sleep(Duration::from_micros(200));
+                }
+            });
+            let mut back = vec![0; 100_000];
+            client.read_exact(&mut back).unwrap();
+            server.request_stop();
+            client.read_to_end(&mut back).unwrap();
             assert!(back.iter().all(|byte| *byte == 7));
-            client.shutdown(Shutdown::Both).unwrap();
+            assert!(server.wait() < PATIENCE / 2);
         });
+    }
+
+    fn who_starts_to_read_late_gets_everything_though_it_goes_on_sending(engine) {
+        let limits = Limits { grace: PATIENCE, ..Limits::default() };
+        let server = Server::with_limits(engine, Echo, limits);
+        let mut client = server.connect();
+        // More than the client's kernel takes, and less than the server's holds for it.
+        let bytes = pattern(9, 1 << 20);
+        client.write_all(&bytes).unwrap();
+        server.request_stop();
+        for _ in 0..20 {
+            client.write_all(b"!").unwrap();
+            thread::sleep(Duration::from_millis(50));
+        }
+        let mut back = Vec::new();
+        client.read_to_end(&mut back).unwrap();
+        assert!(back.starts_with(&bytes), "{} bytes came back", back.len());
     }
 
     fn idle_clients_are_told_and_not_waited_for(engine) {
@@ -98,39 +136,24 @@ on_both_engines! {
         assert!(since.elapsed() >= Duration::from_millis(300));
     }
 
-    fn a_slow_reader_gets_the_rest_within_the_grace_period(engine) {
-        let server = Server::start(engine, Echo);
-        let mut client = server.connect();
-        // Small enough for the kernel's buffers on both sides.
-        let bytes = pattern(5, 1 << 20);
-        client.write_all(&bytes).unwrap();
-        server.request_stop();
-        let mut back = Vec::new();
-        let mut piece = [0; 50_000];
-        loop {
-            match client.read(&mut piece).unwrap() {
-                0 => break,
-                n => back.extend_from_slice(&piece[..n]),
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        assert!(back == bytes);
-    }
-
     fn new_callers_are_refused_once_it_is_stopping(engine) {
         let limits = Limits { grace: PATIENCE, ..Limits::default() };
         let server = Server::with_limits(engine, Echo, limits);
         let mut holds_the_grace_period = server.connect();
         fill(&mut holds_the_grace_period);
         server.request_stop();
+        let since = Instant::now();
         eventually("callers are refused", || TcpStream::connect(server.address).is_err());
+        assert!(since.elapsed() < Duration::from_secs(1));
         drop(holds_the_grace_period);
     }
 
     fn a_stop_before_the_start_is_a_stop(engine) {
-        let server = Server::start(engine, Echo);
-        server.request_stop();
-        server.wait();
+        let stop = Arc::new(Stop::new().unwrap());
+        stop.request();
+        let listener = listen("127.0.0.1", 0).unwrap().remove(0);
+        let endpoint = Endpoint { listener, service: Arc::new(Echo) };
+        engine.run(vec![endpoint], Limits::default(), stop).unwrap();
     }
 
     fn the_signal_ends_the_process_with_status_0_and_loses_nothing(engine) {

@@ -155,7 +155,7 @@ on_both_engines! {
         assert_eq!(finish(&mut tenant), b"");
     }
 
-    fn everybody_hears_everybody_else_in_order(engine) {
+    fn everybody_hears_everybody_else(engine) {
         let room = Room::default();
         let server = Server::start(engine, room.clone());
         let mut clients = gather(&server, &room, 8);
@@ -164,7 +164,7 @@ on_both_engines! {
             for (me, client) in clients.iter_mut().enumerate() {
                 let mut speaker = client.try_clone().unwrap();
                 scope.spawn(move || {
-                    // A byte is who speaks, so that the others' order can be told apart.
+                    // A byte is who speaks.
                     for _ in 0..said / 100 {
                         speaker.write_all(&[me as u8; 100]).unwrap();
                     }

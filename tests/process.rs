@@ -23,7 +23,12 @@ static MANY_FILES: Mutex<()> = Mutex::new(());
 /// Clients for the largest crowd: what this process may open, less what it needs itself.
 fn crowd_size(most: usize) -> usize {
     let open_files = raise_open_files().expect("the limit on open files can be raised");
-    most.min(open_files.saturating_sub(200))
+    let size = most.min(open_files.saturating_sub(200));
+    assert!(
+        size == most || std::env::var_os("CI").is_none(),
+        "{open_files} open files are too few"
+    );
+    size
 }
 
 /// Connects `n` clients, from several addresses, for looking for a free port takes the longer the
@@ -118,7 +123,7 @@ on_both_engines! {
         eventually("all descriptors are closed", || server.files() <= files);
         eventually("all threads have ended", || server.status("Threads") <= threads);
         let grown = server.status("VmRSS").saturating_sub(memory);
-        assert!(grown < 1024, "{grown} KiB stayed behind");
+        assert!(grown < 256, "{grown} KiB stayed behind");
     }
 
     fn an_idle_connection_is_cheap(engine) {
@@ -129,7 +134,7 @@ on_both_engines! {
         let before = server.status("VmRSS");
         let mut clients = crowd(&server, n);
         all_echo(&mut clients, 0, 64);
-        let each = (server.status("VmRSS") - before) * 1024 / n;
+        let each = server.status("VmRSS").saturating_sub(before) * 1024 / n;
         match engine {
             Engine::Poll => assert!(each <= 128, "{each} bytes each"),
             Engine::Threads => assert!(each <= 24 * 1024, "{each} bytes each"),

@@ -136,7 +136,7 @@ fn a_pipelined_batch_costs_one_receive_and_one_send() {
 
 #[test]
 #[ignore = "needs strace"]
-fn a_connection_is_registered_once_and_costs_ten_calls_at_most() {
+fn a_connection_is_registered_once_and_costs_eight_calls_and_its_waits() {
     let server = Process::start(Engine::Poll, &["-q"]);
     assert_eq!(finish(&mut server.connect()), b"");
     let trace = Trace::attach(&server, "churn");

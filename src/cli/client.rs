@@ -46,7 +46,8 @@ impl Client {
     /// Connects, talks, and returns when the conversation is over.
     pub fn run(self) -> Result<(), Failure> {
         let always = Arc::new(AtomicBool::new(true));
-        flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always)?;
+        flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always)
+            .map_err(|error| format!("cannot prepare for Ctrl-C: {error}"))?;
         let stream = client::connect(&self.host, self.port, self.timeout)?;
         let person = io::stdin().is_terminal() && io::stdout().is_terminal();
         match self.message {

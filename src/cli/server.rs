@@ -26,7 +26,7 @@ pub struct Server {
     /// What to serve
     #[arg(value_enum, default_value = "echo")]
     service: Service,
-    /// How connections are carried
+    /// One event loop for all clients, or one thread for each
     #[arg(long, value_enum, default_value = "poll")]
     engine: EngineName,
     /// Name or address to listen on; every address of a name is taken. `::` is every address this
@@ -50,14 +50,14 @@ pub struct Server {
     idle_timeout: Duration,
     /// Bytes that may wait for one client that does not read
     ///
-    /// An echo client that does not read costs at most 128 KiB of it, for the server stops reading
-    /// from it. The rest is for mail from other clients, beyond which it is cut off.
-    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "1MiB")]
+    /// The server stops reading from it, so its own words never pile up beyond this: at most 128 KiB
+    /// of them with the poll engine, 64 KiB with threads. What other clients send to it may fill the
+    /// rest; beyond that it is cut off.
+    #[arg(long, value_name = "SIZE", value_parser = units::backlog, default_value = "1MiB")]
     backlog_bytes: usize,
     /// How long clients may take to finish once the server was told to stop
     ///
-    /// Idle clients are not waited for. The default is half of what most supervisors allow before
-    /// they kill.
+    /// Idle clients are not waited for. The default is half of what `docker stop` allows.
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "5s")]
     grace: Duration,
     /// Stack of a client's thread (thread engine); only what is touched costs memory
@@ -103,8 +103,8 @@ impl Server {
         };
         let open_files = engine::raise_open_files()
             .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
-        let stop = Arc::new(Stop::new()?);
-        stop.on_signals()?;
+        let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| Arc::new(stop)));
+        let stop = stop.map_err(|error| format!("cannot prepare for signals: {error}"))?;
         let listeners = engine::listen(&self.host, self.port)?;
         let limits = self.limits(engine, open_files)?;
 

@@ -35,6 +35,14 @@ pub fn size(text: &str) -> Result<usize, String> {
     usize::try_from(size.as_u64()).map_err(|error| error.to_string())
 }
 
+/// A backlog: with less than a page, each byte would cost a system call.
+pub fn backlog(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes if bytes >= 4096 => Ok(bytes),
+        _ => Err("a backlog has 4KiB or more".into()),
+    }
+}
+
 /// A size that a thread's stack can have: less overflows, more is more than any machine has.
 pub fn stack(text: &str) -> Result<usize, String> {
     match size(text)? {

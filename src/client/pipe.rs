@@ -60,7 +60,11 @@ fn send(mut input: File, mut stream: TcpStream, progress: &Progress) -> Result<(
                 progress.sent.fetch_add(n as u64, Ordering::SeqCst);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Local("standard input", error)),
+            Err(error) => {
+                // Or the receiver would wait for a server that waits for us.
+                let _ = stream.shutdown(Shutdown::Both);
+                return Err(Error::Local("standard input", error));
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ pub struct Limits {
     /// How long a connection may make no progress, in either direction; `None` for ever. The poll
     /// engine looks eight times in that time, so it may be an eighth late.
     pub idle_timeout: Option<Duration>,
-    /// Bytes that may wait for one peer that does not read. Beyond it the peer is cut off.
+    /// Bytes that may wait for one peer that does not read. Its own input is not read while there
+    /// are any; mail beyond it cuts the peer off.
     pub backlog_bytes: usize,
     /// How long connections may take to finish once the stop is requested.
     pub grace: Duration,
@@ -34,11 +35,17 @@ impl Limits {
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
     /// As much as a chat room may send while a peer's kernel is not listening.
     pub const BACKLOG_BYTES: usize = 1024 * 1024;
-    /// As long as most supervisors wait before SIGKILL, halved.
+    /// Half of what `docker stop` allows before SIGKILL.
     pub const GRACE: Duration = Duration::from_secs(5);
     /// Enough for the deepest call chain of a debug build. std's 2 MiB costs no more memory, but
     /// glibc keeps 40 MiB of stacks for the next threads: 20 large ones or 320 of these.
     pub const STACK_BYTES: usize = 128 * 1024;
+
+    /// What one read may take, of the `most` that suits the engine: an answer can be as long as the
+    /// input, and all of it may have to wait for the peer.
+    pub(super) fn read_bytes(&self, most: usize) -> usize {
+        self.backlog_bytes.clamp(1, most)
+    }
 
     /// When a session's output is full.
     pub(super) fn chunk(&self) -> usize {

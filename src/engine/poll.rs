@@ -58,9 +58,9 @@ const ACCEPT_BATCH: usize = 128;
 /// Serves `endpoints` until `stop` is requested and every connection has ended, or has been ended
 /// when the grace period was over. Fails when epoll or the registration of a listener does.
 pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
-    let mut server = Loop::new(endpoints, limits)?;
+    let mut server = Server::new(endpoints, limits)?;
     server.poll.registry().register(
-        &mut SourceFd(&stop.ear().as_fd().as_raw_fd()),
+        &mut SourceFd(&stop.reader().as_fd().as_raw_fd()),
         STOP,
         Interest::READABLE,
     )?;
@@ -68,8 +68,8 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
 }
 
 /// A listener and what is known of the queue behind it.
-struct Door {
-    listener: TcpListener,
+struct Listener {
+    socket: TcpListener,
     service: Arc<dyn Service>,
     /// Callers may be waiting: the news of them was told, and will not be told again.
     waiting: bool,
@@ -90,10 +90,10 @@ fn connection_id(Token(token): Token) -> ConnectionId {
     ConnectionId::new(token as u32, (token >> 32) as u32)
 }
 
-struct Loop {
+struct Server {
     poll: Poll,
-    doors: Vec<Door>,
-    first_door: usize,
+    listeners: Vec<Listener>,
+    first_listener: usize,
     connections: Slab<Connection>,
     serial: u32,
     turns: VecDeque<ConnectionId>,
@@ -116,26 +116,26 @@ struct Loop {
     deadline: Option<Instant>,
 }
 
-impl Loop {
-    fn new(endpoints: Vec<Endpoint>, limits: Limits) -> io::Result<Loop> {
+impl Server {
+    fn new(endpoints: Vec<Endpoint>, limits: Limits) -> io::Result<Server> {
         let poll = Poll::new()?;
-        let mut doors = Vec::new();
+        let mut listeners = Vec::new();
         for (index, endpoint) in endpoints.into_iter().enumerate() {
             endpoint.listener.set_nonblocking(true)?;
-            let mut listener = TcpListener::from_std(endpoint.listener);
-            poll.registry().register(&mut listener, Token(index), Interest::READABLE)?;
-            doors.push(Door { listener, service: endpoint.service, waiting: false });
+            let mut socket = TcpListener::from_std(endpoint.listener);
+            poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
+            listeners.push(Listener { socket, service: endpoint.service, waiting: false });
         }
         let ticker = Ticker::new(limits.idle_timeout, poll.registry(), TICK)?;
         let now = Instant::now();
-        Ok(Loop {
+        Ok(Server {
             poll,
-            doors,
-            first_door: 0,
+            listeners,
+            first_listener: 0,
             connections: Slab::new(),
             serial: 0,
             turns: VecDeque::new(),
-            input: Buffer::new(READ_BYTES),
+            input: Buffer::new(limits.read_bytes(READ_BYTES)),
             output: Output::new(limits.chunk()),
             lingering: BinaryHeap::new(),
             limits,
@@ -170,7 +170,7 @@ impl Loop {
             if stop.requested() && self.deadline.is_none() {
                 self.drain();
             }
-            self.look_at_the_clock();
+            self.expire();
             self.accept();
             for _ in 0..self.turns.len() {
                 if let Some(id) = self.turns.pop_front() {
@@ -189,7 +189,7 @@ impl Loop {
 
     /// How long the next `poll` may sleep; `None` until there is news.
     fn patience(&self) -> Option<Duration> {
-        let callers = self.doors.iter().any(|door| door.waiting);
+        let callers = self.listeners.iter().any(|listener| listener.waiting);
         let accepting = callers && self.rest.is_none() && self.has_seat();
         if accepting || !self.turns.is_empty() {
             return Some(Duration::ZERO);
@@ -204,9 +204,9 @@ impl Loop {
         let id = connection_id(event.token());
         if id.serial() == 0 {
             self.ticked |= event.token() == TICK;
-            if let Some(door) = self.doors.get_mut(id.slot()) {
+            if let Some(listener) = self.listeners.get_mut(id.slot()) {
                 explain!("epoll_wait: callers are waiting at listener {}", id.slot());
-                door.waiting = true;
+                listener.waiting = true;
             }
             return;
         }
@@ -229,18 +229,18 @@ impl Loop {
     /// in the kernel's queue.
     fn accept(&mut self) {
         // Whoever was first last time is not first again, or it would get every free seat.
-        self.first_door = self.first_door.wrapping_add(1);
-        for turn in 0..self.doors.len() {
-            let index = self.first_door.wrapping_add(turn) % self.doors.len();
+        self.first_listener = self.first_listener.wrapping_add(1);
+        for turn in 0..self.listeners.len() {
+            let index = self.first_listener.wrapping_add(turn) % self.listeners.len();
             for _ in 0..ACCEPT_BATCH {
-                if !self.doors[index].waiting || self.rest.is_some() || !self.has_seat() {
+                if !self.listeners[index].waiting || self.rest.is_some() || !self.has_seat() {
                     break;
                 }
-                match self.doors[index].listener.accept() {
+                match self.listeners[index].socket.accept() {
                     Ok((stream, peer)) => self.seat(stream, peer, index),
                     Err(error) => match accept_failure(&error) {
-                        AcceptFailure::Caller => debug!("a caller left before accept: {error}"),
-                        AcceptFailure::Nobody => self.doors[index].waiting = false,
+                        AcceptFailure::Caller => debug!("accept: {error}"),
+                        AcceptFailure::Nobody => self.listeners[index].waiting = false,
                         AcceptFailure::Exhausted => {
                             self.journal.shortage(&format_args!("cannot accept: {error}"));
                             self.rest = Some(self.now + ACCEPT_PAUSE);
@@ -256,7 +256,7 @@ impl Loop {
     }
 
     /// Gives a caller a slot in the slab, a session, and its place in epoll's set.
-    fn seat(&mut self, mut stream: TcpStream, peer: SocketAddr, door: usize) {
+    fn seat(&mut self, mut stream: TcpStream, peer: SocketAddr, listener: usize) {
         self.serial = self.serial.checked_add(1).unwrap_or(1);
         let slot = self.connections.vacant_entry();
         let id = ConnectionId::new(slot.key() as u32, self.serial);
@@ -268,7 +268,7 @@ impl Loop {
         }
         explain!("accepted {peer} as {id} into slot {}; registered once", id.slot());
         self.journal.arrived(id, peer);
-        let service = &self.doors[door].service;
+        let service = &self.listeners[listener].service;
         slot.insert(Connection {
             stream,
             serial: self.serial,
@@ -340,7 +340,7 @@ impl Loop {
             // A second end is epoll's news of a hang-up: nobody is there.
             Ok(0) if lingering || connection.eof => self.close(id, End::Finished),
             Ok(0) => {
-                explain!("turn: {id} read 0 bytes: its last word was said");
+                explain!("turn: {id} read 0 bytes: its peer has closed its sending half (FIN)");
                 connection.eof = true;
                 connection.readable = false;
                 self.tell(id, News::Eof);
@@ -348,7 +348,7 @@ impl Loop {
             Ok(n) => {
                 connection.received += n as u64;
                 connection.progress = self.ticker.now();
-                connection.readable = connection.hidden || n == READ_BYTES;
+                connection.readable = connection.hidden || n == self.input.bytes().len();
                 explain!(
                     "turn: {id} read {n} bytes: {}",
                     match (connection.readable, connection.hidden) {
@@ -498,7 +498,7 @@ impl Loop {
     }
 
     /// Whatever is due by now. Ticks come only while there are connections to look at.
-    fn look_at_the_clock(&mut self) {
+    fn expire(&mut self) {
         if self.rest.is_some_and(|until| until <= self.now) {
             self.rest = None;
         }
@@ -556,14 +556,14 @@ impl Loop {
 
     /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
     fn drain(&mut self) {
-        for door in &mut self.doors {
-            door.waiting = true;
+        for listener in &mut self.listeners {
+            listener.waiting = true;
         }
         // Who is in the queue now was there before the stop, or nearly so.
         for _ in 0..QUEUE as usize / ACCEPT_BATCH {
             self.accept();
         }
-        self.doors.clear();
+        self.listeners.clear();
         self.deadline = Some(self.now + self.limits.grace);
         explain!("stopping: {} connections finish what is in flight", self.connections.len());
         for id in self.ids(|_| true) {

@@ -21,23 +21,23 @@ const INTERRUPTED: i32 = 130;
 #[derive(Debug)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
-    bell: UnixStream,
-    ear: UnixStream,
+    writer: UnixStream,
+    reader: UnixStream,
 }
 
 impl Stop {
     /// Nothing requested yet. Fails when no socket pair can be had.
     pub fn new() -> io::Result<Stop> {
-        let (bell, ear) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
-        Ok(Stop { requested: Arc::default(), bell, ear })
+        let (writer, reader) = UnixStream::pair()?;
+        writer.set_nonblocking(true)?;
+        Ok(Stop { requested: Arc::default(), writer, reader })
     }
 
     /// Requests the stop, as SIGTERM does.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
         // A full pair has woken the engine already.
-        let _ = (&self.bell).write(&[0]);
+        let _ = (&self.writer).write(&[0]);
     }
 
     /// Whether the stop was requested.
@@ -55,7 +55,7 @@ impl Stop {
             // In this order: the first signal arms what the second one finds armed.
             flag::register_conditional_shutdown(signal, INTERRUPTED, self.requested.clone())?;
             flag::register(signal, self.requested.clone())?;
-            low_level::pipe::register(signal, self.bell.try_clone()?)?;
+            low_level::pipe::register(signal, self.writer.try_clone()?)?;
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Stop {
     /// Sleeps until the stop is requested.
     pub(super) fn wait(&self) -> io::Result<()> {
         while !self.requested() {
-            match (&self.ear).read(&mut [0; 16]) {
+            match (&self.reader).read(&mut [0; 16]) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
@@ -72,7 +72,7 @@ impl Stop {
     }
 
     /// What becomes readable when the stop is requested.
-    pub(super) fn ear(&self) -> impl AsFd + '_ {
-        self.ear.as_fd()
+    pub(super) fn reader(&self) -> impl AsFd + '_ {
+        self.reader.as_fd()
     }
 }

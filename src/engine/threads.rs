@@ -14,8 +14,8 @@
 //!    about to fall asleep misses the first.
 //! 6. All leaving happens in one place.
 
+mod connection;
 mod mailbox;
-mod peer;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -26,13 +26,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use connection::{Connection, Talk};
 use log::debug;
 use mailbox::Mailbox;
 use nix::poll::PollTimeout;
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal::SIGURG;
 use nix::sys::socket::{MsgFlags, recv};
-use peer::{Peer, Talk};
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
@@ -75,25 +75,25 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
         limits,
         stop,
         journal: Journal::new(),
-        peers: Mutex::default(),
+        table: Mutex::default(),
         left: Condvar::new(),
     });
     let noticed = flag::register(SIGURG as i32, Arc::default())?;
-    let mut doors = Vec::new();
+    let mut listeners = Vec::new();
     let opened = endpoints.into_iter().try_for_each(|endpoint| {
-        doors.push(server.open(endpoint)?);
+        listeners.push(server.open(endpoint)?);
         Ok(())
     });
     // Asleep here, while the other threads serve.
     let served = opened.and_then(|()| server.stop.wait());
-    server.drain(doors);
+    server.drain(listeners);
     low_level::unregister(noticed);
     served
 }
 
 /// A listener and the thread that sleeps in its `accept`.
-struct Door {
-    listener: Arc<TcpListener>,
+struct Listener {
+    socket: Arc<TcpListener>,
     acceptor: JoinHandle<()>,
 }
 
@@ -102,14 +102,14 @@ struct Server {
     idle: Duration,
     stop: Arc<Stop>,
     journal: Journal,
-    peers: Mutex<Peers>,
+    table: Mutex<Table>,
     /// Somebody has left, or everybody should look whether it is time to.
     left: Condvar,
 }
 
 #[derive(Default)]
-struct Peers {
-    table: Slab<Arc<Peer>>,
+struct Table {
+    connections: Slab<Arc<Connection>>,
     /// Seats taken. One is free again when its socket is closed, a moment after the table has
     /// forgotten its tenant.
     seats: usize,
@@ -117,13 +117,13 @@ struct Peers {
 }
 
 impl Server {
-    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Door> {
-        let listener = Arc::new(endpoint.listener);
-        let (server, at_the_door) = (self.clone(), listener.clone());
+    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Listener> {
+        let socket = Arc::new(endpoint.listener);
+        let (server, shared) = (self.clone(), socket.clone());
         let acceptor = thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || server.accept(&at_the_door, &*endpoint.service))?;
-        Ok(Door { listener, acceptor })
+            .spawn(move || server.accept(&shared, &*endpoint.service))?;
+        Ok(Listener { socket, acceptor })
     }
 
     /// Accepts callers while there are seats for them. The others wait in the kernel's queue.
@@ -139,7 +139,7 @@ impl Server {
             match listener.accept() {
                 Ok((stream, address)) => self.seat(stream, address, service),
                 Err(error) => match accept_failure(&error) {
-                    AcceptFailure::Caller => debug!("a caller left before accept: {error}"),
+                    AcceptFailure::Caller => debug!("accept: {error}"),
                     // Only when stopping does the listener not block: its queue is empty.
                     AcceptFailure::Nobody => return,
                     AcceptFailure::Exhausted if self.stop.requested() => return,
@@ -153,27 +153,27 @@ impl Server {
     }
 
     /// Sleeps until a seat is free, or the server is stopping.
-    fn wait_for_seat(&self) -> MutexGuard<'_, Peers> {
+    fn wait_for_seat(&self) -> MutexGuard<'_, Table> {
         let full =
-            |peers: &mut Peers| peers.seats >= self.limits.max_clients && !self.stop.requested();
-        self.left.wait_while(self.peers(), full).unwrap_or_else(PoisonError::into_inner)
+            |table: &mut Table| table.seats >= self.limits.max_clients && !self.stop.requested();
+        self.left.wait_while(self.table(), full).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a caller a slot in the slab, a session, and a thread.
     fn seat(self: &Arc<Server>, stream: TcpStream, address: SocketAddr, service: &dyn Service) {
         // Another acceptor may have taken the last seat since: wait with the caller in hand.
-        let mut peers = self.wait_for_seat();
-        if peers.seats >= self.limits.max_clients {
+        let mut table = self.wait_for_seat();
+        if table.seats >= self.limits.max_clients {
             return;
         }
-        peers.seats += 1;
-        peers.serial = peers.serial.checked_add(1).unwrap_or(1);
-        let serial = peers.serial;
-        let slot = peers.table.vacant_entry();
+        table.seats += 1;
+        table.serial = table.serial.checked_add(1).unwrap_or(1);
+        let serial = table.serial;
+        let slot = table.connections.vacant_entry();
         let id = ConnectionId::new(slot.key() as u32, serial);
-        let peer = Arc::new(Peer {
+        let connection = Arc::new(Connection {
             id,
-            address,
+            peer: address,
             stream,
             opened: Instant::now(),
             talk: Mutex::new(Talk {
@@ -189,13 +189,13 @@ impl Server {
             over: AtomicBool::new(false),
             cut: OnceLock::new(),
         });
-        slot.insert(peer.clone());
-        drop(peers);
+        slot.insert(connection.clone());
+        drop(table);
         explain!("acceptor: {address} is {id}; a thread is spawned for it");
         self.journal.arrived(id, address);
-        let (server, tenant) = (self.clone(), peer.clone());
+        let (server, tenant) = (self.clone(), connection.clone());
         if let Err(error) = self.spawn(format!("client {id}"), move || server.serve(tenant)) {
-            self.leave(peer, 0, End::Broken(error));
+            self.close(connection, 0, End::Broken(error));
         }
     }
 
@@ -217,56 +217,56 @@ impl Server {
     }
 
     /// A client's thread, from its first word to its last.
-    fn serve(self: Arc<Server>, peer: Arc<Peer>) {
-        let _ = peer.thread.set(pthread_self());
+    fn serve(self: Arc<Server>, connection: Arc<Connection>) {
+        let _ = connection.thread.set(pthread_self());
         let mut received = 0;
         let end = self
-            .with_postman(&peer, || self.converse(&peer, &mut received))
+            .with_mail_thread(&connection, || self.converse(&connection, &mut received))
             .unwrap_or_else(|end| end);
-        self.leave(peer, received, end);
+        self.close(connection, received, end);
     }
 
     /// Runs the conversation, with a second thread beside it where the session takes mail.
-    fn with_postman(
+    fn with_mail_thread(
         self: &Arc<Server>,
-        peer: &Arc<Peer>,
+        connection: &Arc<Connection>,
         conversation: impl FnOnce() -> Result<End, End>,
     ) -> Result<End, End> {
-        let Some(mailbox) = &peer.mailbox else {
+        let Some(mailbox) = &connection.mailbox else {
             return conversation();
         };
-        let (server, addressee) = (self.clone(), peer.clone());
-        let name = format!("mail {}", peer.id);
-        let postman = self.spawn(name, move || server.carry_mail(&addressee))?;
+        let (server, addressee) = (self.clone(), connection.clone());
+        let name = format!("mail {}", connection.id);
+        let mail_thread = self.spawn(name, move || server.deliver_mail(&addressee))?;
         let end = conversation();
-        peer.over.store(true, Ordering::Relaxed);
+        connection.over.store(true, Ordering::Relaxed);
         mailbox.close();
         // It may be asleep in `write`.
-        let _ = peer.stream.shutdown(Shutdown::Both);
-        let _ = postman.join();
+        let _ = connection.stream.shutdown(Shutdown::Both);
+        let _ = mail_thread.join();
         end
     }
 
     /// Reads and answers until the session is done.
-    fn converse(&self, peer: &Peer, received: &mut u64) -> Result<End, End> {
-        peer.stream.set_read_timeout(Some(self.idle))?;
-        peer.stream.set_write_timeout(Some(self.idle))?;
+    fn converse(&self, connection: &Connection, received: &mut u64) -> Result<End, End> {
+        connection.stream.set_read_timeout(Some(self.idle))?;
+        connection.stream.set_write_timeout(Some(self.idle))?;
         let mut input = Buffer::new(READ_FIRST);
         let mut eof = false;
         let mut last_reads = LAST_READS;
-        let mut want = self.tell(peer, News::Open)?;
+        let mut want = self.tell(connection, News::Open)?;
         while want != Want::Close {
             let stopping = self.stop.requested();
-            peer.noticed.store(stopping, Ordering::Relaxed);
-            let drains = stopping && !peer.is_drained();
-            let sent = peer.sent.load(Ordering::Relaxed);
-            let read = match &peer.mailbox {
+            connection.noticed.store(stopping, Ordering::Relaxed);
+            let drains = stopping && !connection.is_drained();
+            let sent = connection.sent.load(Ordering::Relaxed);
+            let read = match &connection.mailbox {
                 None if eof => return Ok(End::Finished),
                 // What has arrived is served; that there is no more is the sign to finish.
                 _ if drains && (eof || last_reads == 0) => Err(io::ErrorKind::WouldBlock.into()),
                 _ if drains => {
                     last_reads -= 1;
-                    recv(peer.stream.as_raw_fd(), input.bytes(), MsgFlags::MSG_DONTWAIT)
+                    recv(connection.stream.as_raw_fd(), input.bytes(), MsgFlags::MSG_DONTWAIT)
                         .map_err(io::Error::from)
                 }
                 Some(mailbox) if eof => {
@@ -274,44 +274,50 @@ impl Server {
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 _ => {
-                    explain!("{}: asleep in read until its peer says something or leaves", peer.id);
+                    explain!(
+                        "{}: asleep in read until its peer says something or leaves",
+                        connection.id
+                    );
                     // Asleep here, and this is the thread's place for most of its life.
-                    (&peer.stream).read(input.bytes())
+                    (&connection.stream).read(input.bytes())
                 }
             };
             want = match read {
                 Ok(0) => {
-                    explain!("{}: read 0 bytes: its peer's last word was said", peer.id);
+                    explain!(
+                        "{}: read 0 bytes: its peer has closed its sending half (FIN)",
+                        connection.id
+                    );
                     eof = true;
-                    self.tell(peer, News::Eof)?
+                    self.tell(connection, News::Eof)?
                 }
                 Ok(n) => {
-                    explain!("{}: awake, read {n} bytes; its session is told", peer.id);
+                    explain!("{}: awake, read {n} bytes; its session is told", connection.id);
                     *received += n as u64;
-                    let want = self.tell(peer, News::Receive(&input.bytes()[..n]))?;
+                    let want = self.tell(connection, News::Receive(&input.bytes()[..n]))?;
                     if n == READ_FIRST && input.bytes().len() == n {
-                        input = Buffer::new(READ_MOST);
+                        input = Buffer::new(self.limits.read_bytes(READ_MOST));
                     }
                     want
                 }
                 // A signal: the server is stopping, or the other thread has heard the last word.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => peer.talk().want,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => connection.talk().want,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let disturbed = self.stop.requested() != stopping;
-                    let still = peer.talk().want;
+                    let still = connection.talk().want;
                     if drains {
                         explain!(
                             "{}: nothing more to read; its session is told to finish",
-                            peer.id
+                            connection.id
                         );
-                        self.tell(peer, News::Drain)?
+                        self.tell(connection, News::Drain)?
                     } else if still == Want::Close
                         || disturbed
-                        || sent != peer.sent.load(Ordering::Relaxed)
+                        || sent != connection.sent.load(Ordering::Relaxed)
                     {
                         // Mail that went out meanwhile is progress, too.
                         still
-                    } else if self.tell(peer, News::Idle)? == Want::Close {
+                    } else if self.tell(connection, News::Idle)? == Want::Close {
                         return Ok(End::Idle);
                     } else {
                         Want::Read
@@ -320,18 +326,18 @@ impl Server {
                 Err(error) => return Err(error.into()),
             };
         }
-        peer.over.store(true, Ordering::Relaxed);
+        connection.over.store(true, Ordering::Relaxed);
         if !eof {
-            self.linger(peer, input.bytes())?;
+            self.finish(connection, input.bytes())?;
         }
         Ok(End::Finished)
     }
 
     /// Tells the session what happened, sends what it says, hands on its mail; and again while it
     /// has more to say.
-    fn tell(&self, peer: &Peer, mut news: News) -> Result<Want, End> {
+    fn tell(&self, connection: &Connection, mut news: News) -> Result<Want, End> {
         loop {
-            let mut talk = peer.talk();
+            let mut talk = connection.talk();
             if talk.want == Want::Close {
                 // The other thread has heard its last word.
                 return Ok(Want::Close);
@@ -341,12 +347,12 @@ impl Server {
             output.clear();
             talk.want = news.tell(&mut **session, output);
             // Its own socket may be broken; its mail was posted all the same.
-            let sent = self.send(peer, &mut talk, news.input());
+            let sent = self.send(connection, &mut talk, news.input());
             let mail = talk.output.take_mail();
             let (want, drained) = (talk.want, talk.drained);
             // The lock goes before mail does: its receiver may be posting to this one.
             drop(talk);
-            self.post(mail);
+            self.deliver(mail);
             sent?;
             if want != Want::Write {
                 return Ok(want);
@@ -359,7 +365,7 @@ impl Server {
     }
 
     /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
-    fn send(&self, peer: &Peer, talk: &mut Talk, input: &[u8]) -> Result<(), End> {
+    fn send(&self, connection: &Connection, talk: &mut Talk, input: &[u8]) -> Result<(), End> {
         let repeated = talk.output.repeated(input);
         let mut taken: usize = 0;
         loop {
@@ -372,18 +378,18 @@ impl Server {
             }
             explain!(
                 "{}: writes {} bytes; if its peer does not read, it sleeps",
-                peer.id,
+                connection.id,
                 rest.len()
             );
             // Asleep here while the peer does not read: this is the backpressure.
-            match (&peer.stream).write(rest) {
+            match (&connection.stream).write(rest) {
                 Ok(n) => {
                     taken += n;
-                    peer.sent.fetch_add(n as u64, Ordering::Relaxed);
+                    connection.sent.fetch_add(n as u64, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     // It will look for itself before it reads again.
-                    peer.noticed.store(self.stop.requested(), Ordering::Relaxed);
+                    connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     talk.want = talk.session.idle(&mut talk.output);
@@ -398,9 +404,9 @@ impl Server {
 
     /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
     /// does not make room in time is cut off.
-    fn post(&self, mail: Vec<Mail>) {
+    fn deliver(&self, mail: Vec<Mail>) {
         for Mail { to, bytes } in mail {
-            let receiver = self.peers().table.get(to.slot()).cloned();
+            let receiver = self.table().connections.get(to.slot()).cloned();
             let Some(receiver) = receiver.filter(|receiver| receiver.id == to) else {
                 continue;
             };
@@ -414,54 +420,54 @@ impl Server {
     }
 
     /// The second thread of a session that takes mail.
-    fn carry_mail(&self, peer: &Peer) {
-        let Some(mailbox) = &peer.mailbox else {
+    fn deliver_mail(&self, connection: &Connection) {
+        let Some(mailbox) = &connection.mailbox else {
             return;
         };
         // Asleep here until somebody posts.
         while let Some(letters) = mailbox.take() {
-            explain!("{}: {} letters to deliver, one write for all", peer.id, letters.len());
-            match self.tell(peer, News::Deliver(&letters)) {
+            explain!("{}: {} letters to deliver, one write for all", connection.id, letters.len());
+            match self.tell(connection, News::Deliver(&letters)) {
                 Ok(Want::Close) => break,
                 Ok(_) => {}
-                Err(end) => peer.cut_off(end),
+                Err(end) => connection.cut_off(end),
             }
         }
         mailbox.close();
         // Its other thread may be asleep in `read`, or about to be.
-        while !peer.over.load(Ordering::Relaxed) {
-            peer.wake();
+        while !connection.over.load(Ordering::Relaxed) {
+            connection.wake();
             thread::sleep(WAKE_AGAIN);
         }
     }
 
     /// All is said, and the peer may still be sending: our end closes first, and what still comes
     /// is thrown away until its end does.
-    fn linger(&self, peer: &Peer, input: &mut [u8]) -> Result<(), End> {
+    fn finish(&self, connection: &Connection, input: &mut [u8]) -> Result<(), End> {
         let patience = PollTimeout::try_from(self.idle).unwrap_or(PollTimeout::MAX);
         loop {
-            peer.noticed.store(self.stop.requested(), Ordering::Relaxed);
+            connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
             // Asleep here until the kernel has sent what it took.
-            match all_sent(&peer.stream, patience) {
+            match all_sent(&connection.stream, patience) {
                 Ok(true) => break,
                 Ok(false) => return Err(End::Idle),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        peer.stream.shutdown(Shutdown::Write)?;
+        connection.stream.shutdown(Shutdown::Write)?;
         let since = Instant::now();
         loop {
             let stopping = self.stop.requested();
-            peer.noticed.store(stopping, Ordering::Relaxed);
+            connection.noticed.store(stopping, Ordering::Relaxed);
             let most = if stopping { LINGER_STOPPING } else { LINGER };
-            explain!("{}: done: our end is closed, its end has {most:?}", peer.id);
+            explain!("{}: done: our end is closed, its end has {most:?}", connection.id);
             let left = most.saturating_sub(since.elapsed());
             if left.is_zero() {
                 return Ok(());
             }
-            peer.stream.set_read_timeout(Some(left))?;
-            match (&peer.stream).read(input) {
+            connection.stream.set_read_timeout(Some(left))?;
+            match (&connection.stream).read(input) {
                 Ok(0) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -473,36 +479,37 @@ impl Server {
 
     /// The only place where a connection ends: mail no longer finds it, its socket is closed, its
     /// seat is free.
-    fn leave(&self, peer: Arc<Peer>, received: u64, end: End) {
-        self.peers().table.remove(peer.id.slot());
+    fn close(&self, connection: Arc<Connection>, received: u64, end: End) {
+        self.table().connections.remove(connection.id.slot());
         self.journal.departed(&Departure {
-            id: peer.id,
-            peer: peer.address,
+            id: connection.id,
+            peer: connection.peer,
             received,
-            sent: peer.sent.load(Ordering::Relaxed),
-            stayed: peer.opened.elapsed(),
-            end: peer.cut.get().unwrap_or(&end),
+            sent: connection.sent.load(Ordering::Relaxed),
+            stayed: connection.opened.elapsed(),
+            end: connection.cut.get().unwrap_or(&end),
         });
         explain!(
             "{}: its thread ends; slot {} is free for the next caller",
-            peer.id,
-            peer.id.slot()
+            connection.id,
+            connection.id.slot()
         );
-        drop(peer);
-        self.peers().seats -= 1;
+        drop(connection);
+        self.table().seats -= 1;
         self.left.notify_all();
     }
 
     /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
-    fn drain(&self, doors: Vec<Door>) {
+    fn drain(&self, listeners: Vec<Listener>) {
         // An acceptor takes who is in the queue already, then finds that nobody is.
-        for door in &doors {
-            let _ = door.listener.set_nonblocking(true);
+        for listener in &listeners {
+            let _ = listener.socket.set_nonblocking(true);
         }
-        let mut acceptors: Vec<JoinHandle<()>> = doors.into_iter().map(|d| d.acceptor).collect();
+        let mut acceptors: Vec<JoinHandle<()>> =
+            listeners.into_iter().map(|listener| listener.acceptor).collect();
         let deadline = Instant::now() + self.limits.grace;
         let mut look_again = Instant::now();
-        let mut peers = self.peers();
+        let mut table = self.table();
         loop {
             let now = Instant::now();
             let over = now >= deadline;
@@ -514,11 +521,11 @@ impl Server {
                 // Those that wait for a seat.
                 self.left.notify_all();
                 let mut asleep = !acceptors.is_empty();
-                for (_, peer) in peers.table.iter() {
+                for (_, connection) in table.connections.iter() {
                     if over {
-                        peer.cut_off(End::Grace);
-                    } else if !peer.noticed.load(Ordering::Relaxed) {
-                        peer.wake();
+                        connection.cut_off(End::Grace);
+                    } else if !connection.noticed.load(Ordering::Relaxed) {
+                        connection.wake();
                         asleep = true;
                     }
                 }
@@ -528,15 +535,15 @@ impl Server {
                     false => deadline,
                 };
             }
-            if acceptors.is_empty() && peers.seats == 0 || now >= deadline + LEAVE {
+            if acceptors.is_empty() && table.seats == 0 || now >= deadline + LEAVE {
                 return;
             }
-            let waited = self.left.wait_timeout(peers, look_again - now);
-            peers = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.left.wait_timeout(table, look_again - now);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn peers(&self) -> MutexGuard<'_, Peers> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

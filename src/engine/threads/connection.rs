@@ -13,9 +13,9 @@ use crate::engine::journal::End;
 use crate::session::{ConnectionId, Output, Session, Want};
 
 /// A tenant of the table.
-pub struct Peer {
+pub struct Connection {
     pub id: ConnectionId,
-    pub address: SocketAddr,
+    pub peer: SocketAddr,
     pub stream: TcpStream,
     pub opened: Instant,
     pub talk: Mutex<Talk>,
@@ -40,7 +40,7 @@ pub struct Talk {
     pub drained: bool,
 }
 
-impl Peer {
+impl Connection {
     /// Ends the connection from outside: whatever its threads sleep in returns.
     pub fn cut_off(&self, end: End) {
         let _ = self.cut.set(end);

@@ -3,12 +3,12 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{self, Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
+use std::process::{self, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use assert_cmd::assert::Assert;
@@ -17,44 +17,10 @@ use nix::unistd::Pid;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use socket2::SockRef;
-use support::{PATIENCE, Process, eventually, on_both_engines, pattern};
+use support::talk::{Host, Talker, command};
+use support::{PATIENCE, Process, on_both_engines, pattern};
 
 const MIB: usize = 1024 * 1024;
-
-/// A server that takes one connection, for a test to be any server there is.
-struct Host {
-    address: SocketAddr,
-    conversation: JoinHandle<()>,
-}
-
-impl Host {
-    fn of(conversation: impl FnOnce(TcpStream) + Send + 'static) -> Host {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
-        let address = listener.local_addr().expect("it is bound");
-        let conversation = thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("the client connects");
-            stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-            stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
-            conversation(stream);
-        });
-        Host { address, conversation }
-    }
-
-    /// Waits for the end of the conversation, which passes on what it asserted.
-    fn join(self) {
-        self.conversation.join().expect("the conversation goes as it should");
-    }
-}
-
-fn command(address: SocketAddr, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_socklab"));
-    command
-        .args(["client", "--host", &address.ip().to_string()])
-        .args(["--port", &address.port().to_string()])
-        .args(arguments)
-        .env_remove("RUST_LOG");
-    command
-}
 
 /// The client in a pipe, given `input` and then its end.
 fn pipe(address: SocketAddr, input: impl Into<Vec<u8>>) -> Assert {
@@ -73,59 +39,6 @@ fn message(address: SocketAddr, text: &str, arguments: &[&str]) -> Assert {
 fn broken(outcome: Assert, why: &str) {
     let line = predicate::function(|text: &str| text.ends_with('\n') && text.lines().count() == 1);
     outcome.code(1).stderr(starts_with("socklab: ").and(contains(why))).stderr(line);
-}
-
-/// The client in a pipe that stays open, stopped when it is dropped.
-struct Talker(Child);
-
-impl Talker {
-    fn start(address: SocketAddr, arguments: &[&str]) -> Talker {
-        Talker::given(address, arguments, Stdio::piped())
-    }
-
-    fn given(address: SocketAddr, arguments: &[&str], input: impl Into<Stdio>) -> Talker {
-        let child = command(address, arguments)
-            .stdin(input)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        Talker(child.expect("the binary starts"))
-    }
-
-    fn say(&mut self, bytes: &[u8]) {
-        let stdin = self.0.stdin.as_mut().expect("it is piped and open");
-        stdin.write_all(bytes).expect("the client reads");
-    }
-
-    fn heard(&mut self, length: usize) -> Vec<u8> {
-        let mut heard = vec![0; length];
-        let stdout = self.0.stdout.as_mut().expect("it is piped and open");
-        stdout.read_exact(&mut heard).expect("the client prints");
-        heard
-    }
-
-    /// Its exit status, and what it said on standard error. Its standard input stays open.
-    fn end(&mut self) -> (Option<i32>, String) {
-        let mut code = None;
-        eventually("the client exits", || match self.0.try_wait().expect("it was started") {
-            Some(status) => {
-                code = status.code();
-                true
-            }
-            None => false,
-        });
-        let mut complaint = String::new();
-        let mut stderr = self.0.stderr.take().expect("it is piped");
-        stderr.read_to_string(&mut complaint).expect("it is UTF-8");
-        (code, complaint)
-    }
-}
-
-impl Drop for Talker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// An input that never pauses. A pipe does when this process is starved, and once the server has
@@ -323,6 +236,20 @@ fn an_interrupted_client_exits_with_status_130() {
 }
 
 #[test]
+fn an_input_that_cannot_be_read_is_told_in_one_line() {
+    let host = Host::of(|mut stream| {
+        hear_out(&mut stream);
+    });
+    let folder = File::open(env!("CARGO_TARGET_TMPDIR")).expect("it is there");
+    let mut client = Talker::given(host.address, &[], folder);
+    let (code, complaint) = client.end();
+    assert_eq!(code, Some(1));
+    assert!(complaint.starts_with("socklab: cannot use standard input: "), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    host.join();
+}
+
+#[test]
 fn a_full_disk_is_told_in_one_line() {
     let host = Host::of(|mut stream| {
         stream.write_all(b"hello").expect("the client reads");
@@ -339,20 +266,6 @@ fn a_full_disk_is_told_in_one_line() {
     assert_eq!(output.status.code(), Some(1));
     assert!(complaint.starts_with("socklab: cannot use standard output: "), "{complaint}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");
-    host.join();
-}
-
-#[test]
-#[ignore = "needs script"]
-fn at_a_terminal_last_words_without_a_line_end_stay_on_the_screen() {
-    let host = Host::of(|mut stream| {
-        stream.write_all(b"last words").expect("the client reads");
-    });
-    let mut person = Person::at(host.address);
-    person.sees("last words");
-    let shown = person.sees("the server closed the connection");
-    let rest_of_their_line = shown.lines().next().expect("something was shown");
-    assert!(!rest_of_their_line.contains('\x1b'), "they are erased: {shown:?}");
     host.join();
 }
 
@@ -427,47 +340,6 @@ on_both_engines! {
         server.signal(Signal::SIGTERM);
         assert_eq!(client.end(), (Some(0), String::new()));
     }
-
-    #[ignore = "needs script"]
-    fn at_a_terminal_each_line_is_answered_until_exit(engine) {
-        let server = Process::start(engine, &[]);
-        let mut person = Person::at(server.address());
-        person.sees("connected to ");
-        person.types("hello\n");
-        // Once as the terminal shows what is typed, and once as the answer.
-        person.sees("hello");
-        person.sees("hello");
-        person.types("你好\n");
-        person.sees("你好");
-        person.sees("你好");
-        person.types("exit\n");
-        assert_eq!(person.leaves(), Some(0));
-    }
-
-    #[ignore = "needs script"]
-    fn at_a_terminal_the_end_of_the_server_is_told(engine) {
-        let server = Process::start(engine, &[]);
-        let mut person = Person::at(server.address());
-        person.sees("connected to ");
-        person.types("hello\n");
-        person.sees("hello");
-        person.sees("hello");
-        server.signal(Signal::SIGTERM);
-        person.sees("the server closed the connection");
-        assert_eq!(person.leaves(), Some(0));
-    }
-
-    #[ignore = "needs script"]
-    fn at_a_terminal_ctrl_d_twice_leaves_in_the_middle_of_a_line(engine) {
-        let server = Process::start(engine, &[]);
-        let mut person = Person::at(server.address());
-        person.sees("connected to ");
-        person.types("hal\x04");
-        person.sees("hal");
-        person.types("\x04");
-        person.sees("hal");
-        assert_eq!(person.leaves(), Some(0));
-    }
 }
 
 /// The most memory it ever had resident, in KiB.
@@ -475,50 +347,4 @@ fn high_water(client: &Talker) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", client.0.id())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is listed");
     line.trim().trim_end_matches(" kB").parse().expect("it is a number")
-}
-
-/// Somebody at a terminal, which script(1) plays.
-struct Person {
-    script: Talker,
-    screen: Receiver<u8>,
-}
-
-impl Person {
-    fn at(address: SocketAddr) -> Person {
-        let client = command(address, &[]);
-        let words = std::iter::once(client.get_program()).chain(client.get_args());
-        let words: Vec<&str> = words.map(|word| word.to_str().expect("it is UTF-8")).collect();
-        let script = Command::new("script")
-            .args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut script = Talker(script.expect("script(1) is installed"));
-        let stdout = BufReader::new(script.0.stdout.take().expect("it is piped"));
-        let (show, screen) = mpsc::channel();
-        thread::spawn(move || {
-            stdout.bytes().map_while(Result::ok).try_for_each(|byte| show.send(byte))
-        });
-        Person { script, screen }
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.script.say(keys.as_bytes());
-    }
-
-    /// Waits for `text`, and gives what was shown since the last look.
-    fn sees(&mut self, text: &str) -> String {
-        let mut shown = Vec::new();
-        while !shown.ends_with(text.as_bytes()) {
-            let byte = self.screen.recv_timeout(PATIENCE);
-            let so_far = String::from_utf8_lossy(&shown);
-            shown.push(byte.unwrap_or_else(|_| panic!("{text:?} is not in {so_far:?}")));
-        }
-        String::from_utf8_lossy(&shown).into_owned()
-    }
-
-    fn leaves(&mut self) -> Option<i32> {
-        self.script.end().0
-    }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod talk;
+
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,0 +1,141 @@
+//! How connections of the poll engine end: finished, idle, or because the server is stopping.
+
+use std::cmp::Reverse;
+use std::mem;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use nix::poll::PollTimeout;
+
+use super::connection::{Connection, State};
+use super::{ACCEPT_BATCH, Server, tenant};
+use crate::engine::journal::{Departure, End};
+use crate::engine::{LINGER, LINGER_STOPPING, News, QUEUE, all_sent, explain};
+use crate::session::ConnectionId;
+
+impl Server {
+    /// All is said. Where the peer may still be sending, our end closes first, once the kernel has
+    /// sent what it took.
+    pub(super) fn finish(&mut self, id: ConnectionId) {
+        let linger = if self.deadline.is_some() { LINGER_STOPPING } else { LINGER };
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        if connection.eof {
+            return self.close(id, End::Finished);
+        }
+        match all_sent(&connection.stream, PollTimeout::ZERO) {
+            Ok(true) => {}
+            // Looked at again when epoll tells that it is writable.
+            Ok(false) => return,
+            Err(error) => return self.close(id, End::Broken(error)),
+        }
+        explain!("{id} is done: our end closes, its end has {linger:?}");
+        if let Err(error) = connection.stream.shutdown(Shutdown::Write) {
+            return self.close(id, End::Broken(error));
+        }
+        connection.state = State::Linger;
+        connection.readable = true;
+        self.lingering.push(Reverse((self.now + linger, id)));
+        self.queue(id);
+    }
+
+    /// The only place where a connection ends.
+    pub(super) fn close(&mut self, id: ConnectionId, end: End) {
+        if tenant(&mut self.connections, id).is_none() {
+            return;
+        }
+        let connection = self.connections.remove(id.slot());
+        explain!("{id} is closed; slot {} is free for the next caller", id.slot());
+        let opened = Duration::from_millis(connection.opened);
+        self.journal.departed(&Departure {
+            id,
+            peer: connection.peer,
+            received: connection.received,
+            sent: connection.sent,
+            stayed: (self.now - self.start).saturating_sub(opened),
+            end: &end,
+        });
+    }
+
+    /// Whatever is due by now. Ticks come only while there are connections to look at.
+    pub(super) fn expire(&mut self) {
+        if self.rest.is_some_and(|until| until <= self.now) {
+            self.rest = None;
+        }
+        while let Some(Reverse((at, id))) = self.lingering.peek().copied()
+            && at <= self.now
+        {
+            self.lingering.pop();
+            if tenant(&mut self.connections, id).is_some() {
+                self.close(id, End::Finished);
+            }
+        }
+        if mem::take(&mut self.ticked) {
+            self.ticker.advance();
+            self.look_for_idle();
+        }
+        if !self.connections.is_empty() {
+            self.ticker.start();
+        }
+    }
+
+    fn look_for_idle(&mut self) {
+        for id in self.ids(|connection| self.ticker.is_idle(connection.progress)) {
+            // It may have been cut off by what another one posted.
+            let Some(connection) = tenant(&mut self.connections, id) else {
+                continue;
+            };
+            // A slow reader makes room long before epoll tells of it: a third of the send buffer.
+            let before = connection.sent;
+            if let Err(error) = connection.flush(self.ticker.now()) {
+                self.close(id, End::Broken(error));
+                continue;
+            }
+            if connection.sent > before {
+                self.settle(id);
+                continue;
+            }
+            explain!("{id} has moved nothing for the idle time; its session is told");
+            connection.progress = self.ticker.now();
+            if !connection.is_over() {
+                self.tell(id, News::Idle);
+            }
+            if tenant(&mut self.connections, id).is_some_and(|connection| connection.is_over()) {
+                self.close(id, End::Idle);
+            }
+        }
+    }
+
+    pub(super) fn ids(&self, which: impl Fn(&Connection) -> bool) -> Vec<ConnectionId> {
+        self.connections
+            .iter()
+            .filter(|(_, connection)| which(connection))
+            .map(|(slot, connection)| ConnectionId::new(slot as u32, connection.serial))
+            .collect()
+    }
+
+    /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
+    pub(super) fn drain(&mut self) {
+        for listener in &mut self.listeners {
+            listener.waiting = true;
+        }
+        // Who is in the queue now was there before the stop, or nearly so.
+        for _ in 0..QUEUE as usize / ACCEPT_BATCH {
+            self.accept();
+        }
+        self.listeners.clear();
+        self.deadline = Some(self.now + self.limits.grace);
+        explain!("stopping: {} connections finish what is in flight", self.connections.len());
+        for id in self.ids(|_| true) {
+            let connection = &mut self.connections[id.slot()];
+            // What arrived before the stop may not have been told yet.
+            connection.readable = !connection.eof;
+            connection.hidden = true;
+            if connection.state == State::Linger {
+                self.lingering.push(Reverse((self.now + LINGER_STOPPING, id)));
+            }
+            self.queue(id);
+        }
+    }
+}

@@ -23,7 +23,7 @@
 //! 4. [`engine::threads`]: one blocking thread per client. Each conversation reads top-down, and
 //!    each place where a thread sleeps is marked.
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
-//!    stand at the top of the file.
+//!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
 //! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
 //!
 //! ```

@@ -143,7 +143,8 @@ impl Output {
     }
 
     /// Says the whole input of this [`Session::receive`] again, before anything that is written. It
-    /// is sent from where it lies, so that a session which only passes it on copies nothing.
+    /// is sent from where it lies, so that a session which only passes it on copies nothing. What is
+    /// written besides costs a second write.
     pub fn repeat(&mut self) {
         debug_assert!(self.bytes.is_empty(), "what is repeated comes before what is written");
         self.repeats = true;

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::Stdio;
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -13,9 +13,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
 use socklab::engine::{Engine, raise_open_files};
-use support::{
-    PATIENCE, Process, connect, echoes, eventually, fill, finish, on_both_engines, pattern,
-};
+use support::{PATIENCE, Process, echoes, eventually, fill, finish, on_both_engines, pattern};
 
 /// Tests that hold thousands of descriptors of this process take turns.
 static MANY_FILES: Mutex<()> = Mutex::new(());
@@ -107,6 +105,15 @@ on_both_engines! {
         assert_quiet(&mut server);
     }
 
+    fn the_soft_limit_on_open_files_is_no_limit(engine) {
+        let inner = Process::command(engine, &["-q"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -S -n 64; exec \"$0\" \"$@\""]).arg(inner.get_program());
+        let server = Process::spawn(command.args(inner.get_args()));
+        let mut clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+        all_echo(&mut clients, 0, 64);
+    }
+
     fn churn_leaves_nothing_behind(engine) {
         let server = Process::start(engine, &["-q"]);
         let churn = |rounds| {
@@ -164,49 +171,6 @@ on_both_engines! {
         let mut clients = crowd(&server, crowd_size(2000));
         server.signal(Signal::SIGCONT);
         all_echo(&mut clients, 3, 64);
-    }
-
-    fn a_log_that_nobody_reads_does_not_stop_it(engine) {
-        let mut command = Process::command(engine, &["--explain"]);
-        // A pipe holds 64 KiB; each connection writes some lines.
-        let server = Process::spawn(command.stderr(Stdio::piped()));
-        for round in 0..1000 {
-            let mut client = server.connect();
-            echoes(&mut client, &pattern(round, 100));
-            assert_eq!(finish(&mut client), b"");
-        }
-    }
-
-    fn a_log_that_is_gone_does_not_stop_it(engine) {
-        let mut command = Process::command(engine, &["--explain"]);
-        let mut server = Process::spawn(command.stderr(Stdio::piped()));
-        drop(server.child.stderr.take());
-        for round in 0..100 {
-            echoes(&mut server.connect(), &pattern(round, 100));
-        }
-        server.signal(Signal::SIGTERM);
-        assert_eq!(server.wait().code(), Some(0));
-    }
-
-    fn ten_thousand_bad_clients_do_not_write_ten_thousand_lines(engine) {
-        let mut command = Process::command(engine, &[]);
-        let mut server = Process::spawn(command.stderr(Stdio::piped()));
-        let mut stderr = server.child.stderr.take().unwrap();
-        let log = thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).unwrap();
-            log
-        });
-        for _ in 0..10_000 {
-            let mut bad = connect(server.address());
-            bad.write_all(b"and away").unwrap();
-            SockRef::from(&bad).set_linger(Some(Duration::ZERO)).unwrap();
-        }
-        server.signal(Signal::SIGTERM);
-        assert_eq!(server.wait().code(), Some(0));
-        let log = log.join().unwrap();
-        assert!(log.lines().count() < 5000, "{} lines", log.lines().count());
-        assert!(log.contains("too many to list"));
     }
 }
 

@@ -12,9 +12,7 @@ use socklab::session::{ConnectionId, Output, Service, Session, Want};
 const INPUTS: [usize; 3] = [64, 4 * 1024, MOST];
 const MOST: usize = 64 * 1024;
 
-/// Aligned as the engines' buffers are. Read a slow copy with care all the same: on Zen 3 one of
-/// 2 KiB and more takes twenty times as long where source and destination differ by less than 32
-/// bytes modulo a page, and malloc decides where an [`Output`] lies.
+/// Aligned as the engines' buffers are.
 #[repr(align(64))]
 struct Input([u8; MOST]);
 

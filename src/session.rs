@@ -109,10 +109,17 @@ impl fmt::Display for ConnectionId {
     }
 }
 
+/// Where a cache line begins. Memory that is copied from or to starts there: on an AMD EPYC a copy of
+/// 64 KiB takes twenty times as long where both sides differ by 16 bytes modulo a page, as blocks
+/// from malloc tend to.
+pub(crate) const LINE: usize = 64;
+
 /// Where a session puts what it says: bytes for its own peer and mail for other sessions.
 #[derive(Debug)]
 pub struct Output {
-    bytes: Vec<u8>,
+    /// What was written, after `start` bytes that put it on a cache line.
+    memory: Vec<u8>,
+    start: usize,
     mail: Vec<Mail>,
     chunk: usize,
     repeats: bool,
@@ -134,19 +141,32 @@ impl Output {
 
     /// An empty output that is full at `chunk` bytes.
     pub fn new(chunk: usize) -> Output {
-        Output { bytes: Vec::new(), mail: Vec::new(), chunk, repeats: false }
+        Output { memory: Vec::new(), start: 0, mail: Vec::new(), chunk, repeats: false }
     }
 
     /// Appends bytes for the session's own peer.
     pub fn write(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if self.memory.capacity() - self.memory.len() < bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.memory.extend_from_slice(bytes);
+    }
+
+    /// Makes room for `more` bytes at least.
+    fn grow(&mut self, more: usize) {
+        let length = (self.bytes().len() + more).next_power_of_two();
+        let mut memory: Vec<u8> = Vec::with_capacity(LINE + length);
+        let start = memory.as_ptr().align_offset(LINE);
+        memory.resize(start, 0);
+        memory.extend_from_slice(self.bytes());
+        (self.memory, self.start) = (memory, start);
     }
 
     /// Says the whole input of this [`Session::receive`] again, before anything that is written. It
     /// is sent from where it lies, so that a session which only passes it on copies nothing. What is
     /// written besides costs a second write.
     pub fn repeat(&mut self) {
-        debug_assert!(self.bytes.is_empty(), "what is repeated comes before what is written");
+        debug_assert!(self.bytes().is_empty(), "what is repeated comes before what is written");
         self.repeats = true;
     }
 
@@ -162,7 +182,7 @@ impl Output {
 
     /// How many bytes fit until it is full.
     pub fn room(&self) -> usize {
-        self.chunk.saturating_sub(self.bytes.len())
+        self.chunk.saturating_sub(self.bytes().len())
     }
 
     /// What of `input` the session said again: all or nothing. It goes before [`Output::bytes`].
@@ -172,7 +192,7 @@ impl Output {
 
     /// The bytes written for the session's own peer.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.memory[self.start..]
     }
 
     /// Takes the mail posted so far.
@@ -183,6 +203,6 @@ impl Output {
     /// Forgets what was said and keeps its memory for the next call.
     pub fn clear(&mut self) {
         self.repeats = false;
-        self.bytes.clear();
+        self.memory.truncate(self.start);
     }
 }

@@ -297,6 +297,23 @@ fn an_output_is_full_at_its_chunk_and_takes_more_all_the_same() {
 }
 
 #[test]
+fn what_is_written_stays_together_and_on_a_cache_line_while_it_grows() {
+    let mut out = Output::new(Output::CHUNK);
+    for round in 0..3 {
+        let mut written = Vec::new();
+        for length in [1, 63, 64, 65, 1000, 100_000] {
+            let piece = vec![length as u8 + round; length];
+            out.write(&piece);
+            written.extend_from_slice(&piece);
+            assert!(out.bytes() == written);
+            assert_eq!(out.bytes().as_ptr().align_offset(64), 0);
+        }
+        out.clear();
+        assert!(out.bytes().is_empty());
+    }
+}
+
+#[test]
 fn what_is_repeated_is_not_copied_and_goes_first() {
     let input = b"hello";
     let mut out = Output::new(4);

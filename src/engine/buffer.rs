@@ -1,7 +1,6 @@
 //! Memory to read into.
 
-/// Where a cache line, and the fast path of the kernel's copy, begins.
-const LINE: usize = 64;
+use crate::session::LINE;
 
 /// Zeroed bytes that begin on a cache line.
 ///

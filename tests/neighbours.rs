@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use socklab::engine::Limits;
 use socklab::service::{Chargen, Discard, Echo};
 use support::{
@@ -148,6 +148,24 @@ on_both_engines! {
         let mut client = server.connect();
         client.write_all(&pattern(9, 10 << 20)).unwrap();
         assert!(finish(&mut client).is_empty());
+    }
+
+    fn a_slow_but_steady_reader_is_not_idle(engine) {
+        let idle_timeout = Some(Duration::from_secs(1));
+        let server = Server::with_limits(engine, Echo, Limits { idle_timeout, ..Limits::default() });
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_recv_buffer_size(16 * 1024).unwrap();
+        client.connect(&server.address.into()).unwrap();
+        let mut client = TcpStream::from(client);
+        fill(&mut client);
+        // Two idle times and more, in which it reads a fraction of what the server's kernel holds for it.
+        for _ in 0..50 {
+            client.read_exact(&mut [0; 8192]).unwrap();
+            thread::sleep(Duration::from_millis(50));
+        }
+        // What the server's engine holds still comes.
+        client.shutdown(Shutdown::Write).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
     }
 
     fn an_idle_connection_is_closed_and_a_busy_one_is_not(engine) {

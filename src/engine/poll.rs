@@ -5,7 +5,8 @@
 //!
 //! 1. Edges are news told once: note them, act in turns. Register once for both directions; never
 //!    reregister.
-//! 2. One turn is one read and one write at most, so that a fast sender cannot starve the others.
+//! 2. One turn is one read and one write at most (a second write only where a session both repeats
+//!    and writes), so that a fast sender cannot starve the others.
 //! 3. A short read has emptied the socket, *unless* an end or an urgent mark hides behind it. A
 //!    full read queues another turn.
 //! 4. One queue of turns without duplicates; `poll` with timeout zero while it is not empty.
@@ -388,7 +389,7 @@ impl Server {
             .and_then(|()| connection.send(written, self.ticker.now()));
         if connection.backlog.is_some() {
             explain!(
-                "turn: {} wait for {id} to read; it is not read meanwhile",
+                "turn: {} bytes wait until {id} reads; nothing is read from it meanwhile",
                 connection.waiting()
             );
         }

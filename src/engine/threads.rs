@@ -246,7 +246,8 @@ impl Server {
     fn converse(&self, connection: &Connection, received: &mut u64) -> Result<End, End> {
         connection.stream.set_read_timeout(Some(self.idle))?;
         connection.stream.set_write_timeout(Some(self.idle))?;
-        let mut input = Buffer::new(READ_FIRST);
+        let most = self.limits.read_bytes(READ_MOST);
+        let mut input = Buffer::new(most.min(READ_FIRST));
         let mut eof = false;
         let mut last_reads = LAST_READS;
         let mut want = self.tell(connection, News::Open)?;
@@ -292,8 +293,8 @@ impl Server {
                     explain!("{}: awake, read {n} bytes; its session is told", connection.id);
                     *received += n as u64;
                     let want = self.tell(connection, News::Receive(&input.bytes()[..n]))?;
-                    if n == READ_FIRST && input.bytes().len() == n {
-                        input = Buffer::new(self.limits.read_bytes(READ_MOST));
+                    if n == input.bytes().len() && n < most {
+                        input = Buffer::new(most);
                     }
                     want
                 }

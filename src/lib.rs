@@ -44,5 +44,6 @@
 pub mod client;
 pub mod engine;
 mod failure;
+pub mod report;
 pub mod service;
 pub mod session;

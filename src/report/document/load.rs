@@ -1,0 +1,188 @@
+//! The document of `socklab load`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Distribution, Environment, Memory};
+
+/// What was asked of `load`: each field is the option of that name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadOptions {
+    /// The server, as it was given.
+    pub target: String,
+    /// Connections.
+    pub clients: usize,
+    /// Bytes of a message.
+    pub size_bytes: u64,
+    /// Messages in flight per client at most; `null` where the schedule alone decides.
+    pub pipeline: Option<u64>,
+    /// Length of the measured part.
+    pub duration_s: Option<f64>,
+    /// Messages of the measured part, over all clients.
+    pub messages: Option<u64>,
+    /// Length of the part before it, which is not counted.
+    pub warmup_s: f64,
+    /// Messages per second over all clients, on a fixed schedule (open loop); `null` where each
+    /// answer makes room for the next message (closed loop).
+    pub rate: Option<f64>,
+    /// What the highest rate was searched for to keep; `null` without a search.
+    pub slo: Option<String>,
+    /// Connects per second; `null` for as fast as they are answered.
+    pub connect_rate: Option<f64>,
+    /// Messages after which a client leaves and another one comes; `null` if they stay.
+    pub per_connection: Option<u64>,
+    /// Threads of the load generator.
+    pub threads: usize,
+    /// The seed of what is sent.
+    pub seed: u64,
+    /// Local addresses that connections start from.
+    pub source: Vec<String>,
+    /// What should come back: `echo`, `sink`, `source`, `none` or `reply`.
+    pub expect: String,
+    /// The text of each message; `null` for random bytes.
+    pub message: Option<String>,
+    /// The text that each message is answered by; `null` where `expect` says it all.
+    pub reply: Option<String>,
+    /// How long an answer might take before it counted as lost.
+    pub timeout_s: f64,
+    /// When the run was to begin, as RFC 3339 has it; `null` for at once.
+    pub start_at: Option<String>,
+    /// What the result was judged by.
+    pub fail_if: Vec<String>,
+    /// The process that was observed.
+    pub pid: Option<i32>,
+    /// How the server was started; `null` where it was there already.
+    pub server: Option<String>,
+}
+
+/// The result of `socklab load`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadResult {
+    /// Version of this document.
+    pub schema: u32,
+    /// What was asked.
+    pub options: LoadOptions,
+    /// One for each machine (or process) whose results are in this document.
+    pub environments: Vec<Environment>,
+    /// When the measured part began, as RFC 3339 has it.
+    pub started: String,
+    /// Whether it was ended early, by Ctrl-C.
+    pub interrupted: bool,
+    /// How long the measured part took.
+    pub elapsed_s: f64,
+    /// Messages answered in full and, unless `expect` is `none`, right, in the measured part.
+    pub messages: u64,
+    /// All messages answered since the first connect, warm-up included: what the server counts.
+    pub messages_in_all: u64,
+    /// Bytes sent in the measured part.
+    pub sent_bytes: u64,
+    /// Bytes received in the measured part.
+    pub received_bytes: u64,
+    /// Messages per second.
+    pub messages_per_second: f64,
+    /// Connections that were established.
+    pub connected: u64,
+    /// From the intended send time to the last byte of the answer; `null` where nothing is answered.
+    pub latency: Option<Distribution>,
+    /// From the actual send time; only with a rate, for otherwise the two are the same.
+    pub service_time: Option<Distribution>,
+    /// From connect(2) until the connection is established.
+    pub connect: Option<Distribution>,
+    /// From connect(2) to the first byte of the first answer.
+    pub first_byte: Option<Distribution>,
+    /// What went wrong.
+    pub faults: Faults,
+    /// The load generator itself.
+    pub driver: Driver,
+    /// The server process, where it is known (`--pid`, `--server`).
+    pub server: Option<Usage>,
+    /// The steps of the search for the highest rate (`--slo`).
+    pub trials: Vec<Trial>,
+}
+
+/// Clients that were lost, by what happened to them first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Faults {
+    /// Other bytes came back than were expected.
+    pub wrong: u64,
+    /// More bytes came back than were sent.
+    pub extra: u64,
+    /// The connection stayed open, but the rest of an answer never came.
+    pub lost: u64,
+    /// The server closed before it had answered all.
+    pub short: u64,
+    /// The connection was reset.
+    pub reset: u64,
+    /// No connection came about.
+    pub refused: u64,
+    /// Messages that were sent and not answered.
+    pub unanswered: u64,
+    /// The first of each kind, in words: client, offset, what came instead.
+    pub examples: Vec<String>,
+}
+
+impl Faults {
+    /// Clients lost in all.
+    pub fn total(&self) -> u64 {
+        self.wrong + self.extra + self.lost + self.short + self.reset + self.refused
+    }
+
+    /// Whether bytes came that should not have come.
+    pub fn wrong_bytes(&self) -> bool {
+        self.wrong + self.extra > 0
+    }
+}
+
+/// How busy the load generator was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Driver {
+    /// CPU time of all its threads, waiting in a loop not counted.
+    pub cpu_s: f64,
+    /// The share of the time that its busiest thread worked: near 1, it set the rate.
+    pub busiest_thread: f64,
+    /// Messages sent more than a millisecond after their time, though the socket had room.
+    pub late: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Whether the figures describe the load generator rather than the server.
+    pub bottleneck: bool,
+}
+
+/// What a server process, its threads and its children used in the measured part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// The process.
+    pub pid: i32,
+    /// CPU time in user mode and in the kernel.
+    pub cpu_s: f64,
+    /// That, per message.
+    pub cpu_per_message_ns: f64,
+    /// CPUs kept busy, on average.
+    pub cpus_busy: f64,
+    /// Context switches per message, voluntary and not; `null` where connections come and go, for a
+    /// thread takes its count with it when it ends.
+    pub switches_per_message: Option<f64>,
+    /// Memory per connection, where it was known before they came.
+    pub memory: Option<Memory>,
+}
+
+/// A step of the search for the highest rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Messages per second asked for.
+    pub rate: f64,
+    /// Messages per second answered.
+    pub achieved: f64,
+    /// The figure that the objective is about, in its own unit: nanoseconds for a percentile.
+    pub value: Option<f64>,
+    /// Whether the objective was met.
+    pub passed: bool,
+    /// Why not, in words.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,3 @@
+//! What is left of a measurement: its JSON document, and what people read.
+
+pub mod document;

@@ -1,6 +1,7 @@
 //! The command line: clap lives here and nowhere else.
 
 mod client;
+mod keep;
 mod logging;
 mod respawn;
 mod server;
@@ -63,7 +64,11 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Parses, runs, and returns the exit status.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(modern(std::env::args_os().collect()));
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|name| name == keep::NAME) {
+        return keep::main(args.into_iter().skip(1));
+    }
+    let cli = Cli::parse_from(modern(args));
     let explain = matches!(&cli.command, Command::Server(server) if server.explain);
     logging::start(&cli.verbosity, explain);
     let outcome = match cli.command {

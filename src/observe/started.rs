@@ -1,0 +1,209 @@
+//! A server that a measurement starts, and that ends with it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use nix::unistd::Pid;
+
+use super::start_error::{Cause, StartError, after_colon, ending};
+use super::words::Words;
+use super::{CpuList, ProcessTree};
+
+/// What stands for the port in a command.
+pub(super) const PORT: &str = "{port}";
+
+/// Ports that are tried, as each may be taken between our choice and the server's bind(2).
+const TRIES: usize = 3;
+
+/// Between two attempts to connect to a server that does not listen yet.
+const RETRY: Duration = Duration::from_millis(3);
+
+/// How servers are started.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The socklab executable, which runs as their keeper. Commands find it as `socklab`.
+    pub keeper: PathBuf,
+    /// How long a server may take until it accepts a connection.
+    pub patience: Duration,
+    /// How long it may take to end after SIGTERM; none is SIGKILL at once.
+    pub grace: Duration,
+}
+
+impl Launcher {
+    /// A slow start (a JVM, a debug build) is a second or two.
+    pub const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Servers are kept by the executable `keeper` and killed without grace.
+    pub fn new(keeper: impl Into<PathBuf>) -> Launcher {
+        Launcher { keeper: keeper.into(), patience: Launcher::PATIENCE, grace: Duration::ZERO }
+    }
+
+    /// Runs `command` in a shell, on `cpus`, with a free port of 127.0.0.1 in place of `{port}`, and
+    /// returns when a connection to it was accepted, and closed again. Errors call it `name`.
+    pub fn start(
+        &self,
+        name: &str,
+        command: &str,
+        cpus: Option<&CpuList>,
+    ) -> Result<Started, StartError> {
+        let fail = |cause| StartError { name: name.into(), command: command.into(), cause };
+        if !command.contains(PORT) {
+            return Err(fail(Cause::NoPort));
+        }
+        let mut tries = 1;
+        loop {
+            match self.attempt(command, cpus) {
+                Err(Cause::Ended { port, .. }) if tries < TRIES && is_taken(port) => tries += 1,
+                outcome => return outcome.map_err(fail),
+            }
+        }
+    }
+
+    fn attempt(&self, command: &str, cpus: Option<&CpuList>) -> Result<Started, Cause> {
+        let port = free_port().map_err(Cause::Port)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut kept = self.spawn(&command.replace(PORT, &port.to_string()), cpus)?;
+        let since = Instant::now();
+        // The words "pid N", or the end of a keeper that could not start anything.
+        let mut line = String::new();
+        let _ = kept.output.read_line(&mut line);
+        let pid = line.trim_end().strip_prefix("pid ").and_then(|pid| pid.parse().ok());
+        let Some(pid) = pid.map(Pid::from_raw) else {
+            let status = kept.child.wait().map_err(Cause::Keeper)?;
+            return Err(Cause::Ended { port, status, words: kept.words.all() });
+        };
+        loop {
+            // Asked after the connect, or a stranger who has snatched the port passes for it.
+            let connected = connects(address);
+            if let Some(status) = kept.child.try_wait().map_err(Cause::Keeper)? {
+                return Err(Cause::Ended { port, status, words: kept.words.all() });
+            }
+            if connected && let Ok(tree) = ProcessTree::of(pid) {
+                return Ok(Started { address, kept, tree });
+            }
+            if since.elapsed() >= self.patience {
+                let patience = self.patience;
+                return Err(Cause::Mute { port, patience, words: kept.words.so_far() });
+            }
+            thread::sleep(RETRY);
+        }
+    }
+
+    fn spawn(&self, command: &str, cpus: Option<&CpuList>) -> Result<Kept, Cause> {
+        let mut keeper = Command::new(&self.keeper);
+        keeper.args(["keep", "--grace", &format!("{}ms", self.grace.as_millis())]);
+        if let Some(cpus) = cpus {
+            keeper.args(["--cpus", &cpus.to_string()]);
+        }
+        let mut child = keeper
+            .args(["--", command])
+            .env_remove("RUST_LOG")
+            .env("PATH", self.path())
+            // Not in the terminal's foreground: Ctrl-C is for the measurement, which may still have
+            // answers to wait for.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Cause::Keeper)?;
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let words = Words::of(child.stderr.take().expect("it is piped"));
+        Ok(Kept { child, output, words })
+    }
+
+    /// Where commands are looked for: beside the keeper first, so that `socklab server` is the same
+    /// program and is found before it is installed.
+    fn path(&self) -> OsString {
+        let beside = self.keeper.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let beside = beside.map(PathBuf::from);
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let all = beside.into_iter().chain(env::split_paths(&inherited));
+        env::join_paths(all).unwrap_or(inherited)
+    }
+}
+
+/// A running server. It is killed when this is dropped.
+pub struct Started {
+    address: SocketAddr,
+    kept: Kept,
+    tree: ProcessTree,
+}
+
+impl Started {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its first process: the shell, or what the shell made of itself.
+    pub fn pid(&self) -> Pid {
+        self.tree.root()
+    }
+
+    /// That process and its descendants.
+    pub fn tree(&mut self) -> &mut ProcessTree {
+        &mut self.tree
+    }
+
+    /// How it ended, if it did: `ended with exit status 1: out of memory`.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.kept.child.try_wait().ok().flatten()?;
+        Some(format!("{}{}", ending(status), after_colon(&self.kept.words.all())))
+    }
+
+    /// How it ended, if it does within `patience`: its connections end first, and a moment later
+    /// its keeper knows.
+    pub fn ended_within(&mut self, patience: Duration) -> Option<String> {
+        let since = Instant::now();
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || since.elapsed() >= patience {
+                return ended;
+            }
+            thread::sleep(RETRY);
+        }
+    }
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {} on {}", self.pid(), self.address)
+    }
+}
+
+/// A keeper and what it keeps.
+struct Kept {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    words: Words,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Its standard input ends, so it ends the server and then itself.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err()
+}
+
+fn connects(address: SocketAddr) -> bool {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+    // Among the ports that the kernel gives to callers, a caller can meet itself.
+    stream.is_ok_and(|stream| stream.local_addr().is_ok_and(|local| local != address))
+}

@@ -44,6 +44,7 @@
 pub mod client;
 pub mod engine;
 mod failure;
+pub mod load;
 pub mod observe;
 pub mod report;
 pub mod service;

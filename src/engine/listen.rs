@@ -57,7 +57,8 @@ impl std::error::Error for ListenError {}
 /// An address that this machine lacks (IPv6 switched off) is skipped with a warning while another
 /// one of the name works.
 pub fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>, ListenError> {
-    let addresses = resolve(host, port)?;
+    let addresses =
+        resolve(host, port).map_err(|error| ListenError::Resolve(host.into(), error))?;
     let mut tries = if port == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
@@ -69,15 +70,13 @@ pub fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>, ListenError> {
     }
 }
 
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ListenError> {
+/// Every address of `host`; `localhost` is both loopback addresses.
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(LOOPBACK.map(|ip| SocketAddr::new(ip, port)).to_vec());
     }
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let mut addresses: Vec<SocketAddr> = (bare.unwrap_or(host), port)
-        .to_socket_addrs()
-        .map_err(|error| ListenError::Resolve(host.into(), error))?
-        .collect();
+    let mut addresses: Vec<SocketAddr> = (bare.unwrap_or(host), port).to_socket_addrs()?.collect();
     addresses.sort();
     addresses.dedup();
     Ok(addresses)

@@ -25,8 +25,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll as poll_once};
 use socket2::SockRef;
 
+pub(crate) use buffer::Buffer;
 pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
+pub(crate) use listen::resolve;
 pub use listen::{ListenError, listen};
 pub use stop::Stop;
 

@@ -1,0 +1,167 @@
+//! What a run is judged by: `p99<2ms`, `errors>0`, `rate<100000`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::report::document::LoadResult;
+
+/// A figure, a comparison and a bound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    figure: Figure,
+    comparison: Comparison,
+    bound: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Figure {
+    P50,
+    P90,
+    P99,
+    P99_9,
+    P99_99,
+    Mean,
+    Max,
+    Cpu,
+    Rate,
+    Errors,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+const FIGURES: [(&str, Figure); 10] = [
+    ("p50", Figure::P50),
+    ("p90", Figure::P90),
+    ("p99", Figure::P99),
+    ("p99.9", Figure::P99_9),
+    ("p99.99", Figure::P99_99),
+    ("mean", Figure::Mean),
+    ("max", Figure::Max),
+    ("cpu", Figure::Cpu),
+    ("rate", Figure::Rate),
+    ("errors", Figure::Errors),
+];
+
+// The longer sign first, for it begins with the shorter one.
+const COMPARISONS: [(&str, Comparison); 4] = [
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("<", Comparison::Less),
+    (">", Comparison::More),
+];
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Condition, String> {
+        let (sign, comparison, at) = COMPARISONS
+            .iter()
+            .find_map(|&(sign, comparison)| Some((sign, comparison, text.find(sign)?)))
+            .ok_or("it has no <, <=, > or >=; examples: p99<2ms, errors>0")?;
+        let name = text[..at].trim();
+        let &(_, figure) = FIGURES.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+            format!("{name:?} is not measured; there are {}", known.join(", "))
+        })?;
+        let bound = text[at + sign.len()..].trim();
+        let bound = if figure.is_time() {
+            let time = humantime::parse_duration(bound)
+                .map_err(|_| format!("{bound:?} is not a time; examples: 250us, 2ms, 1s"))?;
+            time.as_nanos() as f64
+        } else {
+            let number: f64 = bound.parse().map_err(|_| format!("{bound:?} is not a number"))?;
+            if number.is_nan() {
+                return Err("nothing compares with NaN".into());
+            }
+            number
+        };
+        Ok(Condition { text: text.into(), figure, comparison, bound })
+    }
+}
+
+impl Condition {
+    /// Whether it keeps a time short, as a service level objective does.
+    pub fn bounds_latency(&self) -> bool {
+        let short = matches!(self.comparison, Comparison::Less | Comparison::AtMost);
+        short && self.figure.is_time() && self.figure != Figure::Cpu
+    }
+
+    /// Whether it is true of `result`; `None` where the figure was not measured, or rests on too few
+    /// values.
+    pub fn holds(&self, result: &LoadResult) -> Option<bool> {
+        let value = self.value(result)?;
+        Some(match self.comparison {
+            Comparison::Less => value < self.bound,
+            Comparison::AtMost => value <= self.bound,
+            Comparison::More => value > self.bound,
+            Comparison::AtLeast => value >= self.bound,
+        })
+    }
+
+    /// The figure, in nanoseconds where it is a time.
+    pub fn value(&self, result: &LoadResult) -> Option<f64> {
+        let latency = result.latency.as_ref();
+        let percentile = match self.figure {
+            Figure::P50 => latency?.p50_ns,
+            Figure::P90 => latency?.p90_ns,
+            Figure::P99 => latency?.p99_ns,
+            Figure::P99_9 => latency?.p99_9_ns,
+            Figure::P99_99 => latency?.p99_99_ns,
+            Figure::Max => Some(latency?.max_ns),
+            Figure::Mean => return Some(latency?.mean_ns),
+            Figure::Cpu => return Some(result.server.as_ref()?.cpu_per_message_ns),
+            Figure::Rate => return Some(result.messages_per_second),
+            Figure::Errors => return Some(result.faults.total() as f64),
+        };
+        percentile.map(|time| time as f64)
+    }
+
+    /// The figure as people read it.
+    pub fn shown(&self, value: f64) -> String {
+        match self.figure.is_time() {
+            true => format!("{:?}", Duration::from_nanos(value as u64)),
+            false => format!("{value}"),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Figure {
+    fn is_time(self) -> bool {
+        !matches!(self, Figure::Rate | Figure::Errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_people_write_them() {
+        let read = |text: &str| text.parse::<Condition>();
+        let slo = read("p99 < 2ms").unwrap();
+        assert_eq!((slo.figure, slo.comparison), (Figure::P99, Comparison::Less));
+        assert_eq!(slo.bound, 2e6);
+        assert!(slo.bounds_latency());
+        assert!(read("p99.9<=250us").unwrap().bounds_latency());
+        assert!(!read("p99>5ms").unwrap().bounds_latency());
+        assert!(!read("errors>0").unwrap().bounds_latency());
+        assert_eq!(read("rate>=1e5").unwrap().bound, 1e5);
+        for wrong in ["", "p99", "p98<1ms", "p99<2", "errors>many", "p99<", "errors>nan", "=<3"] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! A crowd of clients on one thread and one epoll: an engine with a stopwatch.
+//!
+//! It works in slices. A slice ends when every answer is in, so that no work of one slice is left
+//! over for the next. Every byte that comes back is compared with what was due.
+
+mod client;
+mod conversation;
+mod ending;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{
+    ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags,
+};
+use nix::time::{ClockId, clock_gettime};
+
+use client::{Client, State};
+
+use super::fault::Faults;
+use super::pace::{Pace, Schedule};
+use super::tally::{LATE, Tally, Times};
+use super::watch::Watch;
+use super::work::{PIECE, Work};
+use crate::engine::Buffer;
+
+/// Clients that have called and not been answered yet. std's listeners have a queue of 128 callers,
+/// and one who does not fit calls again a whole second later.
+const CALLERS: usize = 64;
+
+/// Pieces that a client sends or hears in one turn, so that a fast one cannot starve the others.
+const PIECES_PER_TURN: usize = 16;
+
+/// A message that is due within this time is waited for awake: waking up takes as long.
+const AWAKE: u64 = 50_000;
+
+/// How often the loop looks whether it should stop, if nothing else happens.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long the server may take to close once a client has said its last word. Some never do, which
+/// is no fault.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+const EVENTS: usize = 1024;
+const TIMER: Token = Token(usize::MAX);
+
+/// Who calls whom.
+#[derive(Clone, Debug)]
+pub struct Callers {
+    /// The server.
+    pub server: SocketAddr,
+    /// Clients of this crowd.
+    pub clients: usize,
+    /// The number of its first client, and the distance to the next: other threads have the others.
+    pub first: usize,
+    /// See `first`.
+    pub step: usize,
+    /// Clients of all threads.
+    pub of: usize,
+    /// Local addresses to call from, in turn; the kernel chooses where there are none.
+    pub sources: Vec<IpAddr>,
+    /// Connects per second of this crowd; as fast as they are answered if `None`.
+    pub connect_rate: Option<f64>,
+    /// How long clients wait without any news before answers still due count as lost.
+    pub patience: Duration,
+    /// Whether to wait awake for a message that is due in a moment. Not where the server needs the
+    /// same CPU.
+    pub awake: bool,
+}
+
+/// When a slice is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Until {
+    /// At this time of the crowd's clock.
+    pub time: Option<u64>,
+    /// When this crowd has begun so many messages.
+    pub messages: Option<u64>,
+}
+
+/// A crowd of clients on one thread.
+pub struct Crowd {
+    poll: Poll,
+    events: Events,
+    callers: Callers,
+    work: Work,
+    watch: Arc<Watch>,
+    clients: Vec<Client>,
+    /// One for all, for nothing stays in it.
+    input: Buffer,
+    timer: TimerFd,
+    /// Clients that go on without news.
+    again: VecDeque<usize>,
+    /// Calls made so far.
+    calls: usize,
+    /// Clients that wait for something.
+    busy: usize,
+    /// Everybody is being connected, and says one message.
+    ramping: bool,
+    /// New messages may be begun.
+    open: bool,
+    /// Messages that may still be begun.
+    left: u64,
+    pace: Pace,
+    /// The next message of the schedule.
+    next: u64,
+    tally: Tally,
+    /// When something was last received or sent.
+    progress: u64,
+    now: u64,
+    /// CPU time spent waiting awake.
+    awake: Duration,
+    /// How long things took.
+    pub times: Times,
+    /// What went wrong.
+    pub faults: Faults,
+    /// Messages answered in all slices, and while connecting.
+    pub messages_in_all: u64,
+}
+
+impl Crowd {
+    /// Clients that have not called yet. Fails where epoll or a timer cannot be had.
+    pub fn new(callers: Callers, work: Work, watch: Arc<Watch>) -> io::Result<Crowd> {
+        let poll = Poll::new()?;
+        let timer = TimerFd::new(TimerClock::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
+        let source = timer.as_fd().as_raw_fd();
+        poll.registry().register(&mut SourceFd(&source), TIMER, Interest::READABLE)?;
+        Ok(Crowd {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            clients: (0..callers.clients).map(|_| Client::default()).collect(),
+            callers,
+            work,
+            watch,
+            input: Buffer::new(PIECE),
+            timer,
+            again: VecDeque::new(),
+            calls: 0,
+            busy: 0,
+            ramping: false,
+            open: false,
+            left: 0,
+            pace: Pace::default(),
+            next: 0,
+            tally: Tally::default(),
+            progress: 0,
+            now: 0,
+            awake: Duration::ZERO,
+            times: Times::new(),
+            faults: Faults::default(),
+            messages_in_all: 0,
+        })
+    }
+
+    /// Connects everybody who stays, and lets each be answered once, so that each has been accepted.
+    /// Those who cannot connect are among the faults.
+    pub fn connect(&mut self) -> io::Result<()> {
+        self.begin(Pace::default(), u64::MAX);
+        self.ramping = true;
+        let start = self.now;
+        let gap = self.callers.connect_rate.map_or(0.0, |rate| 1e9 / rate);
+        let mut called = 0;
+        while (called < self.clients.len() || self.busy > 0) && !self.stopped() {
+            let mut due = None;
+            while called < self.clients.len() && self.busy < CALLERS {
+                self.tick();
+                due = Some(start.saturating_add((called as f64 * gap) as u64))
+                    .filter(|&due| due > self.now);
+                if due.is_some() {
+                    break;
+                }
+                self.call(called);
+                called += 1;
+            }
+            self.wait(due)?;
+            self.turns();
+            if self.busy > 0 && self.now > self.progress + self.patience() {
+                // Nobody is answered any more: the others need not try.
+                self.give_up();
+                break;
+            }
+        }
+        self.open = false;
+        self.ramping = false;
+        self.conclude_suspicions();
+        self.messages_in_all += self.tally.messages;
+        Ok(())
+    }
+
+    /// Sends and hears until the end of the slice, then waits for the answers still to come.
+    pub fn slice(&mut self, pace: Pace, until: Until) -> io::Result<Tally> {
+        let cpu = thread_cpu();
+        self.begin(pace, until.messages.unwrap_or(u64::MAX));
+        let began = self.now;
+        let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
+        if pace.schedule.is_none() {
+            for index in 0..self.clients.len() {
+                self.tick();
+                self.turn(index);
+            }
+        }
+        let mut closed = start;
+        let mut told = 0;
+        let end = loop {
+            if self.open && self.is_over(&until) {
+                closed = self.now;
+                if self.waits_in_vain(&until) {
+                    self.give_up();
+                }
+                self.close();
+            }
+            if !self.open {
+                if self.busy == 0 {
+                    break self.progress;
+                }
+                // Who gives one byte at a time is not listened to for ever.
+                let longest = closed + 2 * (self.patience() + closed.saturating_sub(start));
+                if self.now > (self.progress.max(start) + self.patience()).min(longest) {
+                    let end = self.progress;
+                    self.give_up();
+                    break end;
+                }
+            }
+            let due = self.pace.schedule.filter(|_| self.open).map(|schedule| self.due(schedule));
+            self.wait(due)?;
+            self.turns();
+            if let Some(schedule) = self.pace.schedule.filter(|_| self.open) {
+                self.send_what_is_due(schedule);
+            }
+            self.watch.messages.fetch_add(self.tally.messages - told, Ordering::Relaxed);
+            told = self.tally.messages;
+        };
+        self.conclude_suspicions();
+        // A slice that ran its full time has that length, though its last answer may have come
+        // earlier.
+        let length = until.time.filter(|&time| time <= closed).unwrap_or(0);
+        self.tally.elapsed = Duration::from_nanos(end.max(length).saturating_sub(start));
+        let busy = thread_cpu().saturating_sub(cpu);
+        self.tick();
+        self.tally.span = Duration::from_nanos(self.now.saturating_sub(began));
+        self.tally.driver = busy.saturating_sub(self.awake);
+        self.tally.busiest = self.tally.driver;
+        self.messages_in_all += self.tally.messages;
+        Ok(self.tally)
+    }
+
+    /// Everybody says goodbye and listens to the end, so that what came too much is seen.
+    pub fn leave(&mut self) -> io::Result<()> {
+        self.begin(Pace::default(), 0);
+        self.open = false;
+        for index in 0..self.clients.len() {
+            if self.clients[index].state == State::Talking && !self.work.listens_only() {
+                self.say_goodbye(index);
+                self.settle(index);
+            }
+        }
+        let patience = self.callers.patience.min(FAREWELL).as_nanos() as u64;
+        while self.busy > 0 && self.now < self.progress + patience {
+            self.wait(None)?;
+            self.turns();
+        }
+        self.conclude_suspicions();
+        self.clients.clear();
+        Ok(())
+    }
+
+    /// Clients that are connected.
+    pub fn connected(&self) -> usize {
+        self.clients.iter().filter(|client| client.state == State::Talking).count()
+    }
+
+    fn begin(&mut self, pace: Pace, messages: u64) {
+        self.tick();
+        self.tally = Tally::default();
+        self.awake = Duration::ZERO;
+        self.progress = self.now;
+        self.open = true;
+        self.left = messages;
+        self.pace = pace;
+        self.next = 0;
+        for client in &mut self.clients {
+            client.before = client.begun;
+            client.due = 0;
+        }
+    }
+
+    fn is_over(&self, until: &Until) -> bool {
+        let time_is_up = until.time.is_some_and(|time| time <= self.now);
+        let enough = match until.messages {
+            Some(messages) if self.work.listens_only() => self.tally.messages >= messages,
+            Some(messages) => self.left == 0 && (self.tally.begun >= messages || self.busy == 0),
+            None => false,
+        };
+        time_is_up || enough || self.stopped() || self.waits_in_vain(until) || self.is_deserted()
+    }
+
+    /// Whether a number of messages is waited for, and nothing comes any more.
+    fn waits_in_vain(&self, until: &Until) -> bool {
+        until.time.is_none() && self.busy > 0 && self.now > self.progress + self.patience()
+    }
+
+    /// Whether nobody is left who could say or hear anything.
+    fn is_deserted(&self) -> bool {
+        self.busy == 0
+            && self.again.is_empty()
+            && !self.clients.iter().any(|client| client.state == State::Talking)
+    }
+
+    /// No new message is begun from here on. Who is being connected is not waited for once the run
+    /// was stopped.
+    fn close(&mut self) {
+        self.open = false;
+        let stopped = self.stopped();
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            client.goal = client.begun;
+            if stopped && client.state == State::Calling {
+                client.stream = None;
+                client.state = State::Away;
+            }
+            self.settle(index);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.watch.stop.load(Ordering::Relaxed)
+    }
+
+    fn patience(&self) -> u64 {
+        self.callers.patience.as_nanos() as u64
+    }
+
+    fn number(&self, index: usize) -> usize {
+        self.callers.first + index * self.callers.step
+    }
+
+    fn tick(&mut self) {
+        self.now = self.watch.now();
+    }
+
+    /// Sleeps until there is news, or until a message is due.
+    fn wait(&mut self, due: Option<u64>) -> io::Result<()> {
+        self.tick();
+        let ahead = due.map_or(u64::MAX, |due| due.saturating_sub(self.now));
+        let awake = ahead == 0 || (ahead < AWAKE && self.callers.awake);
+        let patience = match awake || !self.again.is_empty() {
+            true => Duration::ZERO,
+            false => GLANCE,
+        };
+        if !patience.is_zero() && ahead < GLANCE.as_nanos() as u64 {
+            let early = if self.callers.awake { AWAKE } else { 0 };
+            let sleep = Duration::from_nanos(ahead.saturating_sub(early).max(1));
+            let once = Expiration::OneShot(TimeSpec::from_duration(sleep));
+            self.timer.set(once, TimerSetTimeFlags::empty())?;
+        }
+        let waits_awake = awake && ahead > 0;
+        let cpu = if waits_awake { thread_cpu() } else { Duration::ZERO };
+        match self.poll.poll(&mut self.events, Some(patience)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Err(_) => self.events.clear(),
+            Ok(()) => {}
+        }
+        self.tick();
+        if waits_awake && self.events.is_empty() {
+            self.awake += thread_cpu().saturating_sub(cpu);
+        }
+        Ok(())
+    }
+
+    /// Gives everybody who has news a turn, and everybody who was not done.
+    fn turns(&mut self) {
+        let waiting = self.again.len();
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            self.note(event);
+        }
+        self.events = events;
+        for _ in 0..waiting {
+            if let Some(index) = self.again.pop_front() {
+                self.clients[index].queued = false;
+                self.turn(index);
+            }
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        let Token(index) = event.token();
+        let Some(client) = self.clients.get_mut(index) else {
+            return;
+        };
+        client.hidden |= event.is_read_closed() || event.is_error();
+        client.readable |= client.hidden || event.is_readable();
+        client.blocked &= !event.is_writable();
+        if client.stream.is_some() {
+            self.turn(index);
+        }
+    }
+
+    fn queue(&mut self, index: usize) {
+        if !self.clients[index].queued {
+            self.clients[index].queued = true;
+            self.again.push_back(index);
+        }
+    }
+
+    /// The next message's time.
+    fn due(&self, schedule: Schedule) -> u64 {
+        let (round, index) = self.place(self.next);
+        schedule.due(self.number(index), round)
+    }
+
+    /// Which message of which client the `n`th of this crowd's schedule is.
+    fn place(&self, n: u64) -> (u64, usize) {
+        let clients = self.clients.len() as u64;
+        (n / clients, (n % clients) as usize)
+    }
+
+    fn send_what_is_due(&mut self, schedule: Schedule) {
+        // A pass sends each client's next message at most, so that answers are not left waiting.
+        for _ in 0..self.clients.len() {
+            if self.left == 0 || self.due(schedule) > self.now {
+                return;
+            }
+            self.tick();
+            let late = self.now > self.due(schedule) + LATE;
+            let (_, index) = self.place(self.next);
+            self.next += 1;
+            let client = &mut self.clients[index];
+            let at_rest = client.begun == client.before + client.due;
+            client.due += 1;
+            self.say(index);
+            let client = &self.clients[index];
+            // What the server held back is not the driver's fault.
+            let sent = at_rest && client.begun == client.before + client.due;
+            self.tally.late += u64::from(late && sent);
+            self.settle(index);
+        }
+    }
+}
+
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has this clock").into()
+}

@@ -1,0 +1,259 @@
+//! What a client does in its turn: call, hear what there is, say what it may.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+
+use mio::{Interest, Token};
+
+use super::client::State;
+use super::{Crowd, PIECES_PER_TURN};
+use crate::load::work::PIECE;
+
+impl Crowd {
+    /// Lets a client hear what there is and send what it may.
+    pub(super) fn turn(&mut self, index: usize) {
+        match self.clients[index].state {
+            State::Out => return,
+            State::Away if self.may_call() => self.call(index),
+            State::Away => {}
+            State::Calling => {
+                self.answer_the_call(index);
+                // What came with the connection is told once, with it.
+                self.hear(index);
+                self.say(index);
+            }
+            State::Talking | State::Leaving | State::Suspecting(_) => {
+                self.hear(index);
+                self.say(index);
+            }
+        }
+        self.settle(index);
+    }
+
+    /// Whether somebody who has left is followed by another.
+    pub(super) fn may_call(&self) -> bool {
+        self.open && self.pace.leaves_after.is_some() && self.left > 0
+    }
+
+    /// Counts it among those who wait for something, or not.
+    pub(super) fn settle(&mut self, index: usize) {
+        let client = &self.clients[index];
+        let busy = match client.state {
+            State::Calling | State::Leaving => true,
+            State::Away | State::Out | State::Suspecting(_) => false,
+            State::Talking if self.work.listens_only() => {
+                if self.ramping {
+                    client.heard == 0
+                } else {
+                    self.open
+                }
+            }
+            State::Talking => {
+                client.answered < client.goal || client.sent < client.goal * self.work.message
+            }
+        };
+        if busy != client.busy {
+            self.clients[index].busy = busy;
+            if busy {
+                self.busy += 1;
+            } else {
+                self.busy -= 1;
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, index: usize) {
+        self.progress = self.now;
+        let sources = &self.callers.sources;
+        let source = sources.get(self.calls % sources.len().max(1)).copied();
+        self.calls += 1;
+        let client = &mut self.clients[index];
+        let called = client.call(self.callers.server, source, self.now).and_then(|()| {
+            let stream = client.stream.as_mut().expect("it has just called");
+            let both = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(stream, Token(index), both)
+        });
+        match called {
+            Ok(()) => self.answer_the_call(index),
+            Err(error) => self.refused(index, &error),
+        }
+        self.settle(index);
+    }
+
+    /// A connection that has come about is talked on at once.
+    fn answer_the_call(&mut self, index: usize) {
+        match self.clients[index].established() {
+            Ok(false) => {}
+            Err(error) => self.refused(index, &error),
+            Ok(true) => {
+                self.tick();
+                let client = &mut self.clients[index];
+                client.state = State::Talking;
+                self.times.connect.saturating_record(self.now - client.called);
+                self.watch.connected.fetch_add(1, Ordering::Relaxed);
+                self.progress = self.now;
+                self.say(index);
+            }
+        }
+    }
+
+    /// Reads until the socket is empty, and compares.
+    fn hear(&mut self, index: usize) {
+        // What a source says between two slices waits in the kernel.
+        if self.work.listens_only() && !self.open {
+            return;
+        }
+        for _ in 0..PIECES_PER_TURN {
+            let client = &mut self.clients[index];
+            let Some(stream) = client.stream.as_mut().filter(|_| client.readable) else {
+                return;
+            };
+            match stream.read(self.input.bytes()) {
+                Ok(0) => return self.hung_up(index),
+                Ok(n) => {
+                    self.now = self.watch.now();
+                    client.readable = n == PIECE || client.hidden;
+                    self.heard(index, n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.broken(index, &error),
+            }
+        }
+        if self.clients[index].readable {
+            self.queue(index);
+        }
+    }
+
+    /// `n` bytes have come.
+    fn heard(&mut self, index: usize, n: usize) {
+        let number = self.number(index);
+        let client = &mut self.clients[index];
+        self.progress = self.now;
+        self.tally.received += n as u64;
+        let came = &self.input.bytes()[..n];
+        if let State::Suspecting(_) = client.state {
+            if client.suspect(came) {
+                self.conclude(index);
+            }
+            return;
+        }
+        if client.heard == 0 {
+            self.times.first_byte.saturating_record(self.now - client.called);
+        }
+        let room =
+            self.work.allowed(client.sent).saturating_sub(client.heard).min(n as u64) as usize;
+        let right = match self.work.expected() {
+            Some(stream) => matching(&came[..room], stream.piece(number, client.heard)),
+            None => room,
+        };
+        client.heard += right as u64;
+        let mut answered = client.heard.checked_div(self.work.reply).unwrap_or(client.answered);
+        if !self.work.listens_only() {
+            answered = answered.min(client.begun);
+            for answer in client.answered..answered {
+                let sent_at = client.sent_at.pop_front().unwrap_or(self.now);
+                self.times.service.saturating_record(self.now - sent_at);
+                if let Some(schedule) = &self.pace.schedule {
+                    let due = schedule.due(number, answer.saturating_sub(client.before));
+                    self.times.latency.saturating_record(self.now.saturating_sub(due));
+                }
+            }
+        }
+        self.tally.messages += answered - client.answered;
+        client.answered = answered;
+        if right < n && client.suspect(&came[right..]) {
+            self.conclude(index);
+        }
+    }
+
+    /// Sends what the pace allows. Who has heard its last answer says so and waits for the end.
+    pub(super) fn say(&mut self, index: usize) {
+        let number = self.number(index);
+        let client = &mut self.clients[index];
+        if client.state != State::Talking || self.work.listens_only() {
+            return;
+        }
+        if self.open {
+            let due = client.before + client.due;
+            let goal = if self.ramping { 1 } else { self.pace.goal(client.answered, due) };
+            let granted = goal.saturating_sub(client.goal).min(self.left);
+            client.goal += granted;
+            self.left -= granted;
+        }
+        let message = self.work.message;
+        let goal = client.goal * message;
+        let mut pieces = 0;
+        while client.sent < goal && !client.blocked {
+            if pieces == PIECES_PER_TURN {
+                return self.queue(index);
+            }
+            pieces += 1;
+            let piece = (PIECE as u64).min(goal - client.sent) as usize;
+            let stream = client.stream.as_mut().expect("it is talking");
+            match stream.write(&self.work.sent.piece(number, client.sent)[..piece]) {
+                Ok(n) => {
+                    client.sent += n as u64;
+                    client.blocked = n < piece;
+                    self.tally.sent += n as u64;
+                    self.progress = self.now;
+                    let begun = client.sent.div_ceil(message);
+                    let new = begun - client.begun;
+                    self.tally.begun += new;
+                    if self.work.reply > 0 {
+                        for _ in 0..new {
+                            client.sent_at.push_back(self.now);
+                        }
+                    } else {
+                        let taken = client.sent / message;
+                        self.tally.messages += taken - client.answered;
+                        client.answered = taken;
+                    }
+                    client.begun = begun;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.blocked = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The end of the server's words says more than that it no longer listens.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    client.readable = true;
+                    self.hear(index);
+                    if self.clients[index].stream.is_some() {
+                        self.broken(index, &error);
+                    }
+                    return;
+                }
+                Err(error) => return self.broken(index, &error),
+            }
+        }
+        let (answered, blocked) = (client.answered, client.blocked);
+        if self.pace.leaves_after.is_some_and(|last| answered >= last) {
+            self.say_goodbye(index);
+        } else if self.work.reply == 0 && self.asks_at_once() && !blocked {
+            // No answer will make room for the next message: there is room.
+            self.queue(index);
+        }
+    }
+
+    pub(super) fn say_goodbye(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        client.state = State::Leaving;
+        let stream = client.stream.as_ref().expect("it was talking");
+        if let Err(error) = stream.shutdown(Shutdown::Write) {
+            self.broken(index, &error);
+        }
+    }
+
+    /// Whether nothing but room in the socket is needed for the next message.
+    fn asks_at_once(&self) -> bool {
+        self.open && !self.ramping && self.pace.schedule.is_none() && self.left > 0
+    }
+}
+
+/// How many bytes at the beginning of `came` are those of `due`.
+fn matching(came: &[u8], due: &[u8]) -> usize {
+    if *came == due[..came.len()] {
+        return came.len();
+    }
+    came.iter().zip(due).take_while(|(came, due)| came == due).count()
+}

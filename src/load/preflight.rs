@@ -1,0 +1,90 @@
+//! What stands in the way of a run, before it begins.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::driver::Party;
+use crate::engine::raise_open_files;
+
+/// Descriptors for anything but clients: three standard streams, libraries, results, and three for
+/// each thread.
+const RESERVED_FILES: usize = 32;
+
+/// Raises the limit on open files, and says in one line what this machine cannot do for `party`.
+pub fn check(party: &Party) -> Result<(), String> {
+    let open_files = raise_open_files()
+        .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
+    let in_use = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    files(party.clients, open_files.saturating_sub(in_use + RESERVED_FILES + 3 * party.threads))?;
+    if let Some(other) =
+        party.sources.iter().find(|source| source.is_ipv4() != party.server.is_ipv4())
+    {
+        return Err(format!(
+            "cannot connect from {other} to {}: one is IPv4 and one is IPv6; give --source \
+             addresses of the server's kind",
+            party.server
+        ));
+    }
+    ports(party.clients, local_ports(), party.sources.len().max(1))
+}
+
+fn files(clients: usize, free: usize) -> Result<(), String> {
+    if clients <= free {
+        return Ok(());
+    }
+    Err(format!(
+        "cannot open {clients} connections: the limit on open files (ulimit -n) leaves room for \
+         {free}; lower --clients, raise the limit, or start several of these (--start-at) and \
+         merge their reports"
+    ))
+}
+
+fn ports(clients: usize, (first, last): (u16, u16), sources: usize) -> Result<(), String> {
+    let each = usize::from(last.saturating_sub(first)) + 1;
+    if clients <= each * sources {
+        return Ok(());
+    }
+    Err(format!(
+        "cannot open {clients} connections: an address has {each} ports for calling \
+         (net.ipv4.ip_local_port_range); give {} of this machine's with --source, as in --source \
+         127.0.0.1,127.0.0.2",
+        clients.div_ceil(each)
+    ))
+}
+
+/// Addresses to call `server` from where clients come and go: a port rests for a
+/// minute after its connection (TIME_WAIT), and among many that rest the kernel finds a free one
+/// only slowly. On loopback there are plenty of addresses.
+pub fn sources_for_churn(server: IpAddr) -> Vec<IpAddr> {
+    match server {
+        IpAddr::V4(address) if address.is_loopback() => {
+            (1..=16).map(|last| Ipv4Addr::new(127, 0, 0, last).into()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// First and last port that the kernel gives to callers (ip(7)).
+pub fn local_ports() -> (u16, u16) {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ports = range.split_whitespace().filter_map(|port| port.parse().ok());
+    match (ports.next(), ports.next()) {
+        (Some(first), Some(last)) => (first, last),
+        _ => (32_768, 60_999),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        assert_eq!(files(19_000, 19_000), Ok(()));
+        assert!(files(19_001, 19_000).unwrap_err().contains("leaves room for 19000"));
+        let range = (32_768, 60_999);
+        assert_eq!(ports(28_232, range, 1), Ok(()));
+        assert_eq!(ports(56_464, range, 2), Ok(()));
+        assert!(ports(28_233, range, 1).unwrap_err().contains("give 2 of this machine's"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Whom to load: `tcp://HOST:PORT`.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::engine::resolve;
+use crate::failure::cause;
+
+/// A server by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Target, String> {
+        let rest = match text.split_once("://") {
+            Some(("tcp", rest)) => rest,
+            Some((scheme, _)) => {
+                return Err(format!("{scheme}:// is not served; use tcp://HOST:PORT"));
+            }
+            None => text,
+        };
+        let (host, port) = rest
+            .trim_end_matches('/')
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty() && (!host.contains(':') || host.starts_with('[')))
+            .ok_or("a target is tcp://HOST:PORT, as in tcp://127.0.0.1:8000 or tcp://[::1]:8000")?;
+        match port.parse() {
+            Ok(port) if port != 0 => Ok(Target { host: host.into(), port }),
+            _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tcp://{}:{}", self.host, self.port)
+    }
+}
+
+impl Target {
+    /// The first address of the name that takes a connection, within `patience` each. Where there
+    /// is one address only, it is not tried.
+    pub fn address(&self, patience: Duration) -> Result<SocketAddr, String> {
+        let addresses = resolve(&self.host, self.port).map_err(|error| {
+            format!("cannot find the address of {:?}: {}", self.host, cause(&error))
+        })?;
+        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        if let [address] = addresses[..] {
+            return Ok(address);
+        }
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(_) => return Ok(address),
+                Err(error) => failure = error,
+            }
+        }
+        Err(format!("cannot connect to {self}: {}; start the server first", cause(&failure)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_people_write_them() {
+        for (text, shown) in [
+            ("tcp://127.0.0.1:8000", "tcp://127.0.0.1:8000"),
+            ("localhost:7", "tcp://localhost:7"),
+            ("tcp://[::1]:8000/", "tcp://[::1]:8000"),
+        ] {
+            assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(shown.into()));
+        }
+        for wrong in
+            ["", "8000", "tcp://:80", "tcp://host", "tcp://host:0", "::1:8000", "udp://a:1"]
+        {
+            assert!(wrong.parse::<Target>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The duel: all servers alive at once, under the same load in turns.
+//!
+//! Absolute rates drift by whole factors on a machine that is not idle; the ratio of two slices that
+//! follow each other does not. And two processes of one program differ for as long as they live, by
+//! the layout of their memory and by luck; so each round starts all of them anew.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Plan;
+use crate::load::Failure;
+use crate::load::crowd::{Callers, Crowd, Until};
+use crate::load::fault::Kind;
+use crate::load::pace::{Pace, Schedule};
+use crate::load::preflight::sources_for_churn;
+use crate::load::run::COUNTABLE;
+use crate::load::tally::{Tally, histogram};
+use crate::load::watch::Watch;
+use crate::observe::{Held, Started};
+use crate::report::document::{Memory, OpenSlice, Round, Side, Slice};
+
+/// Slices of each server in a round: back and forth three times (see [`order`]).
+const PASSES: usize = 6;
+
+/// The part of a slice that is run before it counts. Who comes second finds the caches full of what
+/// the first one left there, and with 1,000 clients that is 3 % of the cost.
+const LEAD_IN: u32 = 8;
+
+/// The open-loop part of each server in a round: so long that one hiccup of the
+/// machine, of some milliseconds, is not its p99.
+const OPEN: Duration = Duration::from_millis(500);
+
+/// The share of the slowest server's throughput at which latency is compared: what all sustain, and
+/// far from where queues grow without bound.
+const SUSTAINED: f64 = 0.5;
+
+/// How often that rate is halved at most, and the share of messages, or of time, that may be late
+/// without it: a hiccup of the machine lasts that long.
+const HALVINGS: usize = 6;
+/// See [`HALVINGS`].
+const LATE: f64 = 0.05;
+
+/// A slice has this much for each client, or it would end before all had their turn.
+const PER_CLIENT: Duration = Duration::from_micros(25);
+
+/// How long a server that has cut its clients off may take to be found dead: shells and keepers
+/// stand between it and us, and a core dump may.
+const DYING: Duration = Duration::from_secs(1);
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Rounds with one number of clients.
+pub struct Duel<'a> {
+    plan: &'a Plan,
+    clients: usize,
+    watch: &'a Arc<Watch>,
+    rounds: usize,
+    open_rate: Option<f64>,
+    latencies: Vec<Histogram<u64>>,
+}
+
+/// A server and its clients.
+struct Contender {
+    name: String,
+    server: Started,
+    crowd: Crowd,
+    memory: Option<Memory>,
+    slices: Vec<Slice>,
+    /// Messages answered in slices and what leads in to them, and context switches meanwhile.
+    answered: u64,
+    switches: u64,
+    open: Option<OpenSlice>,
+}
+
+impl<'a> Duel<'a> {
+    pub fn new(plan: &'a Plan, clients: usize, watch: &'a Arc<Watch>) -> Duel<'a> {
+        let latencies = plan.contestants.iter().map(|_| histogram()).collect();
+        Duel { plan, clients, watch, rounds: 0, open_rate: None, latencies }
+    }
+
+    /// Messages per second of the open-loop part, once it is known.
+    pub fn open_rate(&self) -> Option<f64> {
+        self.open_rate
+    }
+
+    /// Latencies of each contestant in the open loop, all rounds added.
+    pub fn latencies(&self) -> &[Histogram<u64>] {
+        &self.latencies
+    }
+
+    /// Starts all servers, loads them in turns, and ends them. `None` if it was interrupted.
+    pub fn round(&mut self) -> Result<Option<Round>, Failure> {
+        let mut contenders = Vec::new();
+        // The baseline's second process comes last.
+        let names = self.plan.contestants.iter().chain(&self.plan.contestants[..1]);
+        for contestant in names {
+            contenders.push(self.start(&contestant.name, &contestant.command)?);
+        }
+        // The first slices meet cold caches and short buffers.
+        for contender in &mut contenders {
+            self.closed_slice(contender)?;
+            contender.slices.clear();
+            contender.answered = 0;
+            contender.switches = contender.switches_until_now()?;
+        }
+        for pass in 0..PASSES {
+            for turn in order(contenders.len(), PASSES * self.rounds + pass) {
+                self.closed_slice(&mut contenders[turn])?;
+            }
+        }
+        for contender in &mut contenders {
+            contender.switches = contender.switches_until_now()?.saturating_sub(contender.switches);
+        }
+        if self.stays() {
+            self.open_slices(&mut contenders)?;
+        }
+        if self.watch.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        for (latency, contender) in self.latencies.iter_mut().zip(&contenders) {
+            latency.add(&contender.crowd.times.latency).expect("all have the same bounds");
+        }
+        self.rounds += 1;
+        let stays = self.stays();
+        let sides = contenders.into_iter().map(|contender| contender.end(stays)).collect();
+        Ok(Some(Round { sides }))
+    }
+
+    fn start(&self, name: &str, command: &str) -> Result<Contender, Failure> {
+        let Plan { launcher, placement, .. } = self.plan;
+        let mut server = launcher
+            .start(name, command, Some(&placement.servers))
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        let callers = Callers {
+            server: server.address(),
+            clients: self.clients,
+            first: 0,
+            step: 1,
+            of: self.clients,
+            sources: match self.stays() {
+                true => Vec::new(),
+                false => sources_for_churn(server.address().ip()),
+            },
+            connect_rate: None,
+            patience: PATIENCE,
+            // Where the server needs the same CPU, waiting awake would be in its way.
+            awake: placement.servers != placement.driver,
+        };
+        let before = server.tree().memory().map_err(|error| unseen(name, &error))?;
+        let mut crowd = Crowd::new(callers, self.plan.work.clone(), self.watch.clone())
+            .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
+        crowd.connect().map_err(|error| unseen(name, &error))?;
+        let after = server.tree().memory().map_err(|error| unseen(name, &error))?;
+        let memory = (self.clients >= COUNTABLE)
+            .then(|| Held::per_connection(&before, &after, self.clients as u64));
+        let mut contender = Contender {
+            name: name.into(),
+            server,
+            crowd,
+            memory,
+            slices: Vec::new(),
+            answered: 0,
+            switches: 0,
+            open: None,
+        };
+        contender.check()?;
+        Ok(contender)
+    }
+
+    fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
+        let length = self.plan.slice.max(PER_CLIENT * self.clients as u32);
+        contender.answered +=
+            contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?.messages;
+        let start_s = self.watch.now() as f64 / 1e9;
+        let cpu = contender.cpu()?;
+        let tally = contender.slice(self.plan.pace, length, self.watch)?;
+        let cpu = contender.cpu()?.saturating_sub(cpu);
+        contender.answered += tally.messages;
+        contender.slices.push(Slice {
+            start_s,
+            elapsed_s: tally.elapsed.as_secs_f64(),
+            messages: tally.messages,
+            server_cpu_s: cpu.as_secs_f64(),
+            driver_cpu_s: tally.driver.as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Whether connections last as long as the server.
+    fn stays(&self) -> bool {
+        self.plan.pace.leaves_after.is_none()
+    }
+
+    /// Latency of all at one rate, which the first round finds: half of what the slowest did in the
+    /// closed loop, and half of that again until all sustain it, the load generator included.
+    /// (Messages in flight are sent and answered many at a time; on a schedule each goes alone.)
+    fn open_slices(&mut self, contenders: &mut [Contender]) -> Result<(), Failure> {
+        let slowest = contenders.iter().map(Contender::rate).fold(f64::INFINITY, f64::min);
+        let mut rate = self.open_rate.unwrap_or((slowest * SUSTAINED).max(1.0));
+        let halvings = if self.open_rate.is_some() { 0 } else { HALVINGS };
+        for halving in 0..=halvings {
+            rate /= if halving == 0 { 1.0 } else { 2.0 };
+            let mut sustained = true;
+            for turn in order(contenders.len(), self.rounds) {
+                sustained &= self.open_slice(&mut contenders[turn], rate)?;
+            }
+            if sustained {
+                break;
+            }
+        }
+        self.open_rate = Some(rate);
+        Ok(())
+    }
+
+    /// Whether the rate was sustained.
+    fn open_slice(&self, contender: &mut Contender, rate: f64) -> Result<bool, Failure> {
+        contender.crowd.times.clear_messages();
+        let length = OPEN.max(PER_CLIENT * 4 * self.clients as u32);
+        let schedule = Schedule { start: self.watch.now(), rate, clients: self.clients };
+        let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
+        let tally = contender.slice(pace, length, self.watch)?;
+        let latency = &contender.crowd.times.latency;
+        contender.open = Some(OpenSlice {
+            messages: tally.messages,
+            p50_ns: latency.value_at_percentile(50.0),
+            p99_ns: latency.value_at_percentile(99.0),
+            late: tally.late,
+        });
+        let in_time = tally.late as f64 <= tally.begun as f64 * LATE;
+        Ok(in_time && tally.elapsed <= length.mul_f64(1.0 + LATE))
+    }
+}
+
+impl Contender {
+    fn slice(&mut self, pace: Pace, length: Duration, watch: &Watch) -> Result<Tally, Failure> {
+        let time = Some(watch.now() + length.as_nanos() as u64);
+        let tally = self
+            .crowd
+            .slice(pace, Until { time, messages: None })
+            .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
+        self.check()?;
+        Ok(tally)
+    }
+
+    /// A server that has lost or garbled a single answer is out, however fast it is.
+    fn check(&mut self) -> Result<(), Failure> {
+        let Some(fault) = self.crowd.faults.examples().next() else {
+            return Ok(());
+        };
+        let Contender { name, server, .. } = self;
+        let cut_off = matches!(fault.kind, Kind::Short | Kind::Reset | Kind::Refused);
+        Err(match server.ended_within(if cut_off { DYING } else { Duration::ZERO }) {
+            Some(how) => Failure::Failed(format!("{name} {how}, and took its clients with it")),
+            None if self.crowd.faults.wrong_bytes() => {
+                Failure::Wrong(format!("{name} does not echo: {fault}"))
+            }
+            None => Failure::Failed(format!("{name} does not answer: {fault}")),
+        })
+    }
+
+    fn cpu(&mut self) -> Result<Duration, Failure> {
+        self.server.tree().cpu().map_err(|error| unseen(&self.name, &error))
+    }
+
+    fn switches_until_now(&mut self) -> Result<u64, Failure> {
+        self.server.tree().switches().map_err(|error| unseen(&self.name, &error))
+    }
+
+    fn messages(&self) -> u64 {
+        self.slices.iter().map(|slice| slice.messages).sum()
+    }
+
+    fn rate(&self) -> f64 {
+        let time: f64 = self.slices.iter().map(|slice| slice.elapsed_s).sum();
+        self.messages() as f64 / time
+    }
+
+    fn end(self, stays: bool) -> Side {
+        let switches = self.switches as f64 / self.answered.max(1) as f64;
+        Side {
+            switches_per_message: stays.then_some(switches),
+            slices: self.slices,
+            memory: self.memory,
+            open: self.open,
+        }
+    }
+}
+
+/// Each way there is followed by the way back (ABBA), so that what grows or fades meets all alike;
+/// and each starts with another one, so that nobody is always in the middle.
+fn order(contenders: usize, pass: usize) -> Vec<usize> {
+    let there = (0..contenders).map(|place| (place + pass / 2) % contenders);
+    if pass.is_multiple_of(2) { there.collect() } else { there.rev().collect() }
+}
+
+fn unseen(name: &str, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("cannot observe {name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_first_last_and_in_the_middle_equally_often() {
+        for contenders in 2..6 {
+            let mut places = vec![vec![0; contenders]; contenders];
+            for pass in 0..2 * contenders {
+                for (place, contender) in order(contenders, pass).into_iter().enumerate() {
+                    places[contender][place] += 1;
+                }
+            }
+            assert!(places.iter().flatten().all(|times| *times == 2), "{places:?}");
+        }
+        assert_eq!([0, 1].map(|pass| order(2, pass)), [[0, 1], [1, 0]]);
+    }
+}

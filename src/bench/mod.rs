@@ -1,0 +1,172 @@
+//! Servers against each other, under the same load in turns, and what can be said of the outcome.
+//!
+//! `duel` measures, `standing` sums up, and [`stats`] says how sure it is.
+
+mod duel;
+pub mod placement;
+mod standing;
+pub mod stats;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::unistd::Pid;
+
+use crate::load::Failure;
+use crate::load::pace::Pace;
+use crate::load::watch::Watch;
+use crate::load::work::Work;
+use crate::observe::{Launcher, confine, environment};
+use crate::report::document::{
+    self, BenchOptions, BenchResult, Contestant, Ended, Metric, Round, Row,
+};
+use duel::Duel;
+use placement::Placement;
+use standing::{compare, stand};
+
+/// What a bench does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Who competes: two or more, the first is the baseline.
+    pub contestants: Vec<Contestant>,
+    /// Numbers of clients, a row for each.
+    pub clients: Vec<usize>,
+    /// What they say; what comes back is compared with it.
+    pub work: Work,
+    /// How far each is ahead, and when it leaves.
+    pub pace: Pace,
+    /// Which CPUs the servers and the load generator have.
+    pub placement: Placement,
+    /// Half an interval, as a part of its ratio, that ends a row.
+    pub precision: f64,
+    /// For all rows together.
+    pub max_time: Duration,
+    /// Length of a slice; longer where so many clients need more for one turn each.
+    pub slice: Duration,
+    /// How servers are started.
+    pub launcher: Launcher,
+    /// What was asked, for the document.
+    pub options: BenchOptions,
+}
+
+/// Rounds of a row at least, if there is time: six would do for CPU per message, but a p99 is
+/// disturbed in one round of several.
+const ROUNDS: usize = 10;
+
+/// How far a bench is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Clients of the row at hand.
+    pub clients: usize,
+    /// Its rounds that are complete.
+    pub rounds: usize,
+    /// The share of the time that is over.
+    pub time: f64,
+    /// What is known of the row so far.
+    pub row: Option<&'a Row>,
+}
+
+/// Measures a row for each number of clients, a round of each in turn, so that all rest on as many.
+/// With `watch.stop` set it ends after the slice at hand, and what is complete is the result.
+pub fn run(
+    plan: &Plan,
+    watch: &Arc<Watch>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<BenchResult, Failure> {
+    let began = Instant::now();
+    let started = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let environment = environment();
+    let failed =
+        |error| Failure::Failed(format!("cannot stay on the load generator's CPUs: {error}"));
+    confine(Pid::from_raw(0), &plan.placement.driver).map_err(failed)?;
+    let mut matches: Vec<Match> =
+        plan.clients.iter().map(|&clients| Match::new(plan, clients, watch)).collect();
+    while matches.iter().any(Match::goes_on) {
+        for row in matches.iter_mut().filter(|row| row.goes_on()) {
+            let elapsed = began.elapsed();
+            let time = elapsed.as_secs_f64() / plan.max_time.as_secs_f64();
+            let Match { clients, ref rounds, row: ref known, .. } = *row;
+            tell(Progress { clients, rounds: rounds.len(), time, row: known.as_ref() });
+            row.another_round(plan.max_time.saturating_sub(elapsed))?;
+        }
+    }
+    Ok(BenchResult {
+        schema: document::VERSION,
+        options: plan.options.clone(),
+        environment,
+        started,
+        interrupted: watch.stop.load(Ordering::Relaxed),
+        elapsed_s: began.elapsed().as_secs_f64(),
+        contestants: plan.contestants.clone(),
+        rows: matches.into_iter().filter_map(Match::row).collect(),
+    })
+}
+
+/// A row in the making.
+struct Match<'a> {
+    plan: &'a Plan,
+    clients: usize,
+    duel: Duel<'a>,
+    rounds: Vec<Round>,
+    /// How long the longest round took.
+    longest: Duration,
+    row: Option<Row>,
+    ended: Option<Ended>,
+}
+
+impl<'a> Match<'a> {
+    fn new(plan: &'a Plan, clients: usize, watch: &'a Arc<Watch>) -> Match<'a> {
+        Match {
+            plan,
+            clients,
+            duel: Duel::new(plan, clients, watch),
+            rounds: Vec::new(),
+            longest: Duration::ZERO,
+            row: None,
+            ended: None,
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Adds a round, unless it would not be over in `left`. The first one is always run.
+    fn another_round(&mut self, left: Duration) -> Result<(), Failure> {
+        if self.longest > left {
+            self.ended = Some(Ended::TimeUp);
+            return Ok(());
+        }
+        let start = Instant::now();
+        let Some(round) = self.duel.round()? else {
+            self.ended = Some(Ended::Interrupted);
+            return Ok(());
+        };
+        self.longest = self.longest.max(start.elapsed());
+        self.rounds.push(round);
+        let contestants = self.plan.contestants.len();
+        let row = Row {
+            clients: self.clients,
+            open_rate: self.duel.open_rate(),
+            ended: Ended::Precise,
+            standings: stand(&self.rounds, contestants, self.duel.latencies()),
+            comparisons: compare(&self.rounds, contestants),
+            rounds: Vec::new(),
+        };
+        let mut cpu = row.comparisons.iter().filter(|found| found.metric == Metric::Cpu).peekable();
+        let known = cpu.peek().is_some();
+        let precise = known && cpu.all(|found| found.ratio.half_width() <= self.plan.precision);
+        if precise && self.rounds.len() >= ROUNDS {
+            self.ended = Some(Ended::Precise);
+        }
+        self.row = Some(row);
+        Ok(())
+    }
+
+    /// What came of it; `None` if not even one round was completed.
+    fn row(self) -> Option<Row> {
+        let ended = self.ended.unwrap_or(Ended::TimeUp);
+        Some(Row { rounds: self.rounds, ended, ..self.row? })
+    }
+}

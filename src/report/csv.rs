@@ -1,0 +1,107 @@
+//! Results as CSV (RFC 4180): a line of names, then a line for each result.
+
+use super::document::{BenchResult, Distribution, LoadResult, Memory, Usage};
+
+/// A column: its name and its value.
+type Cell = (&'static str, String);
+
+/// The result of `load`, one line.
+pub fn load(result: &LoadResult) -> String {
+    let options = &result.options;
+    let mut line = vec![
+        ("started", result.started.clone()),
+        ("target", options.target.clone()),
+        ("clients", options.clients.to_string()),
+        ("size_bytes", options.size_bytes.to_string()),
+        ("pipeline", optional(options.pipeline)),
+        ("rate", optional(options.rate)),
+        ("expect", options.expect.clone()),
+        ("interrupted", result.interrupted.to_string()),
+        ("elapsed_s", result.elapsed_s.to_string()),
+        ("messages", result.messages.to_string()),
+        ("messages_per_second", result.messages_per_second.to_string()),
+        ("sent_bytes", result.sent_bytes.to_string()),
+        ("received_bytes", result.received_bytes.to_string()),
+        ("faults", result.faults.total().to_string()),
+        ("unanswered", result.faults.unanswered.to_string()),
+        ("driver_busiest_thread", result.driver.busiest_thread.to_string()),
+        ("driver_late", result.driver.late.to_string()),
+    ];
+    line.extend(times(result.latency.as_ref()));
+    let usage = result.server.as_ref();
+    let of_server = |value: fn(&Usage) -> f64| optional(usage.map(value));
+    line.push(("server_cpu_per_message_ns", of_server(|usage| usage.cpu_per_message_ns)));
+    line.push(("server_cpus_busy", of_server(|usage| usage.cpus_busy)));
+    let switches = usage.and_then(|usage| usage.switches_per_message);
+    line.push(("server_switches_per_message", optional(switches)));
+    line.extend(memory(usage.and_then(|usage| usage.memory.as_ref())));
+    table(vec![line])
+}
+
+/// The result of `bench`, a line for each contestant and number of clients.
+pub fn bench(result: &BenchResult) -> String {
+    let lines = result.rows.iter().flat_map(|row| {
+        row.standings.iter().map(move |standing| {
+            let contestant = &result.contestants[standing.contestant];
+            let mut line = vec![
+                ("started", result.started.clone()),
+                ("clients", row.clients.to_string()),
+                ("contestant", contestant.name.clone()),
+                ("size_bytes", result.options.size_bytes.to_string()),
+                ("pipeline", result.options.pipeline.to_string()),
+                ("rounds", row.rounds.len().to_string()),
+                ("cpu_per_message_ns", standing.cpu_per_message_ns.to_string()),
+                ("messages_per_second", standing.messages_per_second.to_string()),
+                ("switches_per_message", optional(standing.switches_per_message)),
+                ("cpus_busy", standing.cpus_busy.to_string()),
+                ("driver_busy", standing.driver_busy.to_string()),
+                ("open_rate", optional(row.open_rate)),
+            ];
+            line.extend(times(standing.latency.as_ref()));
+            line.extend(memory(standing.memory.as_ref()));
+            line
+        })
+    });
+    table(lines.collect())
+}
+
+fn times(times: Option<&Distribution>) -> Vec<Cell> {
+    let percentile = |value: fn(&Distribution) -> Option<u64>| optional(times.and_then(value));
+    vec![
+        ("p50_ns", percentile(|times| times.p50_ns)),
+        ("p90_ns", percentile(|times| times.p90_ns)),
+        ("p99_ns", percentile(|times| times.p99_ns)),
+        ("p99_9_ns", percentile(|times| times.p99_9_ns)),
+        ("p99_99_ns", percentile(|times| times.p99_99_ns)),
+        ("max_ns", percentile(|times| Some(times.max_ns))),
+        ("mean_ns", optional(times.map(|times| times.mean_ns))),
+    ]
+}
+
+fn memory(memory: Option<&Memory>) -> Vec<Cell> {
+    let part = |value: fn(&Memory) -> f64| optional(memory.map(value));
+    vec![
+        ("resident_bytes", part(|memory| memory.resident_bytes)),
+        ("threads_bytes", part(|memory| memory.threads_bytes)),
+        ("page_tables_bytes", part(|memory| memory.page_tables_bytes)),
+        ("sockets_bytes", part(|memory| memory.sockets_bytes)),
+    ]
+}
+
+fn optional(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn table(lines: Vec<Vec<Cell>>) -> String {
+    let names = lines.first().map(|line| line.iter().map(|(name, _)| (*name).into()).collect());
+    let values = lines.iter().map(|line| line.iter().map(|(_, value)| quoted(value)).collect());
+    let all: Vec<Vec<String>> = names.into_iter().chain(values).collect();
+    all.iter().map(|line| line.join(",") + "\r\n").collect()
+}
+
+fn quoted(value: &str) -> String {
+    match value.contains([',', '"', '\r', '\n']) {
+        true => format!("\"{}\"", value.replace('"', "\"\"")),
+        false => value.into(),
+    }
+}

@@ -1,0 +1,316 @@
+//! Results as text for a terminal.
+
+use std::fmt::Write;
+
+use super::document::{
+    BenchResult, Comparison, Distribution, Ended, Environment, LoadResult, Memory, Metric, Row,
+    Standing, Trial, Usage,
+};
+use super::words::{self, bytes, count, duration, elapsed, percent, plural, rate};
+
+/// What begins a line: as wide as the longest of them and a gap.
+const LABEL: usize = 12;
+
+/// A column of percentiles.
+const COLUMN: usize = 10;
+
+/// The result of `load`.
+pub fn load(result: &LoadResult) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        writeln!(text, "{label:<LABEL$}{value}").expect("a string takes everything");
+    };
+    line("target", &asked(result));
+    for trial in &result.trials {
+        line("tried", &tried(trial));
+    }
+    if let Some(slo) = &result.options.slo {
+        line("objective", &kept(slo, &result.trials));
+    }
+    if result.interrupted {
+        line("interrupted", "what follows is what was measured until then");
+    }
+    line("messages", &messages(result));
+    let heading: String = ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"]
+        .map(|name| format!("{name:>COLUMN$}"))
+        .concat();
+    line("", &heading);
+    let service_time = result.service_time.as_ref();
+    for (label, times) in [
+        ("latency", &result.latency),
+        ("service", &result.service_time),
+        ("connect", &result.connect),
+        ("first byte", &result.first_byte),
+    ] {
+        if let Some(times) = times {
+            line(label, &percentiles(times));
+        }
+    }
+    if service_time.is_some() {
+        line("", "latency counts from when a message was due, service from when it was sent");
+    } else if result.latency.is_some() {
+        line("", "a closed loop: slow answers delay the next questions; see --rate");
+    }
+    line("faults", &faults(result));
+    for example in &result.faults.examples {
+        line("", example);
+    }
+    line("driver", &driver(result));
+    if let Some(server) = &result.server {
+        line("server", &usage(server));
+        if let Some(memory) = &server.memory {
+            line("memory", &format!("{} per connection: {}", bytes(memory.total()), parts(memory)));
+        }
+    }
+    for environment in &result.environments {
+        line("machine", &machine(environment));
+    }
+    text
+}
+
+fn asked(result: &LoadResult) -> String {
+    let options = &result.options;
+    let mut parts = vec![options.target.clone(), words::clients(options.clients)];
+    let size = words::without_zeros(&bytes(options.size_bytes as f64));
+    parts.push(match options.expect.as_str() {
+        "echo" => format!("{size} echoed"),
+        "sink" => format!("{size} taken"),
+        "source" => format!("pieces of {size} heard"),
+        "reply" => format!("{size} replied to"),
+        _ => format!("{size} each way, not compared"),
+    });
+    if let Some(depth) = options.pipeline {
+        parts.push(format!("{depth} in flight"));
+    }
+    if let Some(messages) = options.per_connection {
+        parts.push(format!("{} per connection", plural(messages, "message")));
+    }
+    parts.push(match options.rate {
+        Some(per_second) => format!("open loop at {}", rate(per_second)),
+        None => "closed loop".into(),
+    });
+    parts.join(", ")
+}
+
+fn tried(trial: &Trial) -> String {
+    match (&trial.reason, trial.value) {
+        (Some(reason), _) => format!("{}: missed: {reason}", rate(trial.rate)),
+        (None, Some(value)) => format!("{}: kept, with {}", rate(trial.rate), duration(value)),
+        (None, None) => format!("{}: kept", rate(trial.rate)),
+    }
+}
+
+fn kept(slo: &str, trials: &[Trial]) -> String {
+    let best = trials.iter().filter(|trial| trial.passed).map(|trial| trial.rate).reduce(f64::max);
+    // The last word on a rate counts, and it is no more than the best one.
+    let missed = trials.iter().filter(|trial| !trial.passed).map(|trial| trial.rate);
+    let missed = missed.filter(|rate| best.is_none_or(|best| *rate > best)).reduce(f64::min);
+    match (best, missed) {
+        (Some(best), Some(missed)) => {
+            format!("{slo} is kept up to {}, and missed at {}", rate(best), rate(missed))
+        }
+        (Some(best), None) => format!("{slo} is kept at {}, the highest rate tried", rate(best)),
+        (None, _) => format!("{slo} is kept at no rate that was tried"),
+    }
+}
+
+fn messages(result: &LoadResult) -> String {
+    let done = match result.options.expect.as_str() {
+        "sink" => "taken",
+        "source" => "heard",
+        "none" => "answered, not compared",
+        _ => "answered, every byte compared",
+    };
+    let per_second = |total: u64| bytes(total as f64 / result.elapsed_s.max(1e-9));
+    format!(
+        "{} {done}, in {}: {}; {}/s out, {}/s in",
+        count(result.messages),
+        elapsed(result.elapsed_s),
+        rate(result.messages_per_second),
+        per_second(result.sent_bytes),
+        per_second(result.received_bytes)
+    )
+}
+
+fn percentiles(times: &Distribution) -> String {
+    let percentiles = [
+        times.p50_ns,
+        times.p90_ns,
+        times.p99_ns,
+        times.p99_9_ns,
+        times.p99_99_ns,
+        Some(times.max_ns),
+    ];
+    let shown = percentiles.map(|time| time.map_or(words::NONE.into(), |ns| duration(ns as f64)));
+    let mut line: String = shown.iter().map(|time| format!("{time:>COLUMN$}")).collect();
+    line += &format!("{:>COLUMN$}", duration(times.mean_ns));
+    line
+}
+
+fn faults(result: &LoadResult) -> String {
+    let faults = &result.faults;
+    let lost = result.options.clients as u64 - result.connected.min(result.options.clients as u64);
+    if faults.total() == 0 {
+        return match lost {
+            0 => "none".into(),
+            _ => format!("none, but only {} connected", words::clients(result.connected as usize)),
+        };
+    }
+    let kinds = [
+        (faults.wrong, "wrong"),
+        (faults.extra, "extra"),
+        (faults.lost, "lost"),
+        (faults.short, "short"),
+        (faults.reset, "reset"),
+        (faults.refused, "refused"),
+    ];
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, kind)| format!("{} {kind}", count(*number)))
+        .collect();
+    let unanswered = plural(faults.unanswered, "message");
+    format!(
+        "{} lost ({}), {unanswered} unanswered",
+        words::clients(faults.total() as usize),
+        kinds.join(", ")
+    )
+}
+
+fn driver(result: &LoadResult) -> String {
+    let driver = &result.driver;
+    let mut text = format!("{} of a CPU on its busiest thread", percent(driver.busiest_thread));
+    if result.options.rate.is_some() {
+        let share = driver.late as f64 / driver.sent.max(1) as f64;
+        text += &format!(", {} of the messages sent more than 1 ms late", percent(share));
+    }
+    if result.options.per_connection.is_some() && result.options.source.is_empty() {
+        text += "; ports of closed connections rest and slow down connects: see --source";
+    }
+    if driver.bottleneck {
+        text += match (result.options.rate, &result.server) {
+            (Some(_), _) => "; it could not keep the schedule, so latencies are partly its own",
+            (None, None) => "; it was full, so the server may do more: give it --threads",
+            (None, Some(_)) => {
+                "; it was full: the server may do more if it had CPUs left, so give it --threads"
+            }
+        };
+    }
+    text
+}
+
+fn usage(server: &Usage) -> String {
+    let mut text = format!(
+        "PID {}: {} CPU per message, {} CPUs busy",
+        server.pid,
+        duration(server.cpu_per_message_ns),
+        words::times(server.cpus_busy)
+    );
+    if let Some(switches) = server.switches_per_message {
+        text += &format!(", {} context switches per message", words::times(switches));
+    }
+    text
+}
+
+fn parts(memory: &Memory) -> String {
+    format!(
+        "{} resident, {} threads in the kernel, {} page tables, {} sockets",
+        bytes(memory.resident_bytes),
+        bytes(memory.threads_bytes),
+        bytes(memory.page_tables_bytes),
+        bytes(memory.sockets_bytes)
+    )
+}
+
+fn machine(environment: &Environment) -> String {
+    let Environment { host, kernel, cpu, cpus, socklab, .. } = environment;
+    format!("{host}: {cpu}, {}, {kernel}; socklab {socklab}", plural(*cpus as u64, "CPU"))
+}
+
+/// The result of `bench`.
+pub fn bench(result: &BenchResult) -> String {
+    let mut text = words::headline(result) + "\n";
+    if result.interrupted {
+        text += "Interrupted: only rounds that were complete are reported.\n";
+    }
+    for row in &result.rows {
+        text += &row_of(result, row);
+    }
+    let warnings: Vec<String> =
+        result.rows.iter().flat_map(|row| words::warnings(result, row)).collect();
+    if !warnings.is_empty() {
+        text += &format!("\n{}\n", warnings.join("\n"));
+    }
+    let options = &result.options;
+    text + &format!(
+        "\n{} on CPU {} of {}; load generator on CPU {}; {}\n",
+        if result.contestants.len() == 1 { "server" } else { "servers" },
+        options.server_cpus,
+        result.environment.cpus,
+        options.driver_cpus,
+        machine(&result.environment),
+    )
+}
+
+fn row_of(result: &BenchResult, row: &Row) -> String {
+    let rounds = plural(row.rounds.len() as u64, "round");
+    let ended = match row.ended {
+        Ended::Precise => "",
+        Ended::TimeUp => ", then time was up",
+        Ended::Interrupted => ", then interrupted",
+    };
+    let open = match row.open_rate {
+        Some(open) => format!(", latency at {}", rate(open)),
+        None => String::new(),
+    };
+    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::clients(row.clients));
+    let names = row.standings.iter().map(|standing| words::name(result, standing.contestant));
+    let wide = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    for metric in Metric::ALL {
+        let mut label = words::metric(metric);
+        for standing in &row.standings {
+            let Some(figure) = figure(metric, standing) else {
+                continue;
+            };
+            let name = words::name(result, standing.contestant);
+            let found = row.comparisons.iter().find(|comparison| {
+                comparison.metric == metric && comparison.contestant == standing.contestant
+            });
+            let found = found.map(judged).unwrap_or_default();
+            text += format!("  {label:<30}{name:<wide$}  {figure:>10}  {found}").trim_end();
+            text.push('\n');
+            label = "";
+        }
+    }
+    let mut label = "CPUs kept busy";
+    for standing in &row.standings {
+        let name = words::name(result, standing.contestant);
+        let (server, driver) =
+            (words::times(standing.cpus_busy), words::times(standing.driver_busy));
+        writeln!(text, "  {label:<30}{name:<wide$}  {server:>10}  load generator {driver}")
+            .expect("a string takes everything");
+        label = "";
+    }
+    text
+}
+
+fn judged(comparison: &Comparison) -> String {
+    let Comparison { ratio, noise, verdict, .. } = comparison;
+    format!(
+        "{:<22}{:<15}noise {}",
+        words::ratio(ratio),
+        words::verdict(*verdict),
+        words::interval(noise)
+    )
+}
+
+fn figure(metric: Metric, standing: &Standing) -> Option<String> {
+    Some(match metric {
+        Metric::Cpu => duration(standing.cpu_per_message_ns),
+        Metric::Throughput => rate(standing.messages_per_second),
+        Metric::P50 => duration(standing.p50_ns?),
+        Metric::P99 => duration(standing.p99_ns?),
+        Metric::Switches => words::times(standing.switches_per_message?),
+        Metric::Memory => bytes(standing.memory.as_ref()?.total()),
+    })
+}

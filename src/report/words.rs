@@ -1,0 +1,270 @@
+//! Results in words: sentences that say what a comparison shows.
+//!
+//! The verdict is the document's; here it only gets its words.
+
+pub use super::numbers::*;
+
+use crate::bench::stats::FEWEST_ROUNDS;
+use crate::load::tally::FULL;
+use crate::observe::CpuList;
+
+use super::document::{BenchResult, Comparison, Metric, Row, Standing, Verdict};
+
+/// Above this share of late messages, the schedule was not kept.
+const LATE: f64 = 0.01;
+
+/// The answer in a sentence for each contestant, by CPU per message: who is cheaper, and where.
+pub fn headline(result: &BenchResult) -> String {
+    headlines(result).join(" ")
+}
+
+/// The sentences of [`headline`], at least one.
+pub fn headlines(result: &BenchResult) -> Vec<String> {
+    let sentences: Vec<String> =
+        (1..result.contestants.len()).filter_map(|place| rival(result, place)).collect();
+    if !sentences.is_empty() {
+        return sentences;
+    }
+    vec![match result.contestants.len() {
+        0 | 1 => "Nothing was compared: there was no second contestant.".into(),
+        _ => "Nothing was compared: there was time for one round only; see --max-time.".into(),
+    }]
+}
+
+/// A comparison as a sentence: "64 clients: threads costs 1.83× [1.78, 1.88] the CPU per message of
+/// poll".
+pub fn comparison(result: &BenchResult, row: &Row, comparison: &Comparison) -> String {
+    format!("{}: {}", clients(row.clients), claim(result, comparison))
+}
+
+/// What [`comparison`] says after the number of clients.
+pub fn claim(result: &BenchResult, comparison: &Comparison) -> String {
+    let (this, that) = (name(result, comparison.contestant), name(result, 0));
+    let (what, found) = (metric(comparison.metric), ratio(&comparison.ratio));
+    let mut claim = match comparison.verdict {
+        Verdict::Better | Verdict::Worse => {
+            format!("{this} {} {found} the {what} of {that}", verb(comparison.metric))
+        }
+        Verdict::NoDifference => {
+            let noise = interval(&comparison.noise);
+            format!(
+                "no difference shown between {this} and {that} in {what}: {found}, noise {noise}"
+            )
+        }
+        Verdict::Inconclusive => {
+            format!("inconclusive: {this} {} {found} the {what} of {that}", verb(comparison.metric))
+        }
+    };
+    if comparison.ratio.rounds < FEWEST_ROUNDS {
+        let rounds = plural(comparison.ratio.rounds as u64, "round");
+        claim += &format!(" ({rounds}: too few for 95 %)");
+    }
+    claim
+}
+
+/// What makes figures of a row less than they seem, a sentence for each.
+pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
+    let who = |is: &dyn Fn(&Standing) -> bool| {
+        let standings = row.standings.iter().filter(|standing| is(standing));
+        list(&standings.map(|standing| name(result, standing.contestant)).collect::<Vec<_>>())
+    };
+    let clients = clients(row.clients);
+    let cpus = result.options.server_cpus.parse().map_or(1, |cpus: CpuList| cpus.len());
+    let full =
+        who(&|standing| standing.driver_busy > FULL && standing.cpus_busy < FULL * cpus as f64);
+    let late = who(&is_late);
+    let mut warnings = Vec::new();
+    if !full.is_empty() {
+        warnings.push(format!(
+            "{clients}: with {full} the load generator was full: throughput is a lower bound."
+        ));
+    }
+    if !late.is_empty() {
+        warnings.push(format!(
+            "{clients}: with {late} more than 1 % of the open-loop messages were sent late: part of \
+             that latency is the load generator's."
+        ));
+    }
+    warnings
+}
+
+fn is_late(standing: &Standing) -> bool {
+    let messages = standing.latency.as_ref().map_or(0, |latency| latency.count);
+    standing.late > 0 && standing.late as f64 > LATE * messages as f64
+}
+
+/// A contestant's name.
+pub fn name(result: &BenchResult, place: usize) -> String {
+    match result.contestants.get(place) {
+        Some(contestant) => contestant.name.clone(),
+        None => format!("contestant {place}"),
+    }
+}
+
+/// A metric, as it stands within a sentence.
+pub fn metric(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cpu => "CPU per message",
+        Metric::Throughput => "messages per second",
+        Metric::P50 => "median latency",
+        Metric::P99 => "99th percentile of latency",
+        Metric::Switches => "context switches per message",
+        Metric::Memory => "memory per connection",
+    }
+}
+
+fn verb(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cpu => "costs",
+        Metric::Throughput => "answers",
+        Metric::P50 | Metric::P99 => "has",
+        Metric::Switches => "makes",
+        Metric::Memory => "takes",
+    }
+}
+
+/// A verdict in a word or two.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::NoDifference => "no difference",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// Neighbouring numbers of clients with the same verdict.
+struct Run {
+    verdict: Verdict,
+    clients: Vec<usize>,
+    first: bool,
+    last: bool,
+}
+
+/// A contestant against the baseline, over all numbers of clients.
+fn rival(result: &BenchResult, place: usize) -> Option<String> {
+    let (this, that) = (name(result, place), name(result, 0));
+    let mut rows: Vec<(usize, &Comparison)> = Vec::new();
+    for row in &result.rows {
+        let cpu = |c: &&Comparison| c.contestant == place && c.metric == Metric::Cpu;
+        rows.extend(row.comparisons.iter().find(cpu).map(|comparison| (row.clients, comparison)));
+    }
+    rows.sort_by_key(|(clients, _)| *clients);
+    let mut runs: Vec<Run> = Vec::new();
+    for (clients, comparison) in &rows {
+        match runs.last_mut() {
+            Some(run) if run.verdict == comparison.verdict => run.clients.push(*clients),
+            _ => runs.push(Run {
+                verdict: comparison.verdict,
+                clients: vec![*clients],
+                first: false,
+                last: false,
+            }),
+        }
+    }
+    runs.first_mut()?.first = true;
+    runs.last_mut()?.last = true;
+    if let [run] = &runs[..] {
+        return Some(everywhere(&this, &that, run, &rows));
+    }
+
+    // Differences first, for they are the news; then where there is none.
+    let places = |verdict| {
+        let runs = runs.iter().filter(|run| run.verdict == verdict);
+        list(&runs.map(place_of).collect::<Vec<_>>())
+    };
+    let mut sentence = String::new();
+    let first = runs.iter().map(|run| run.verdict).find(|verdict| is_difference(*verdict));
+    let differences = match first {
+        Some(Verdict::Better) => [(Verdict::Better, &this, &that), (Verdict::Worse, &that, &this)],
+        _ => [(Verdict::Worse, &that, &this), (Verdict::Better, &this, &that)],
+    };
+    for (verdict, winner, loser) in differences {
+        sentence += &match places(verdict) {
+            places if places.is_empty() => continue,
+            places if sentence.is_empty() => format!("{winner} is cheaper than {loser} {places}"),
+            places => format!(", {winner} {places}"),
+        };
+    }
+    let rest = [
+        (Verdict::NoDifference, "no difference is shown"),
+        (Verdict::Inconclusive, "it is inconclusive"),
+    ];
+    for (verdict, found) in rest {
+        sentence += &match places(verdict) {
+            places if places.is_empty() => continue,
+            places if sentence.is_empty() => format!("{this} against {that}: {places} {found}"),
+            places => format!("; {places} {found}"),
+        };
+    }
+    Some(sentence + ".")
+}
+
+fn is_difference(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Better | Verdict::Worse)
+}
+
+/// The sentence for a verdict that is the same in all rows.
+fn everywhere(this: &str, that: &str, run: &Run, rows: &[(usize, &Comparison)]) -> String {
+    let where_to = match &run.clients[..] {
+        [only] => format!(" with {}", clients(*only)),
+        _ => String::new(),
+    };
+    let costs = rows.iter().map(|(_, comparison)| comparison.ratio.estimate);
+    let (low, high) = costs.fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+    let range = match (times(low), times(high)) {
+        (low, high) if low == high => format!("{low}×"),
+        (low, high) => format!("{low}× to {high}×"),
+    };
+    let costs = format!("costs {range} the CPU per message");
+    let all = match rows.len() {
+        1 => where_to.clone(),
+        _ => " with every number of clients".into(),
+    };
+    match run.verdict {
+        Verdict::Worse => format!("{that} is cheaper than {this}{all}: {this} {costs}."),
+        Verdict::Better => format!("{this} is cheaper than {that}{all}: it {costs}."),
+        Verdict::NoDifference => {
+            format!(
+                "No difference in CPU per message is shown between {this} and {that}{where_to}."
+            )
+        }
+        Verdict::Inconclusive => format!(
+            "Inconclusive: the intervals are too wide to tell {this} and {that} apart by CPU per \
+             message{where_to}."
+        ),
+    }
+}
+
+/// Where a run of rows lies: "with 1 client", "up to 8 clients", "from 64 clients on".
+fn place_of(run: &Run) -> String {
+    match &run.clients[..] {
+        [] => String::new(),
+        [only] => format!("with {}", clients(*only)),
+        [from, ..] if run.last => format!("from {} on", clients(*from)),
+        [.., to] if run.first => format!("up to {}", clients(*to)),
+        [from, .., to] => format!("with {} to {}", count(*from as u64), clients(*to)),
+    }
+}
+
+/// "1 client", "1,000 clients".
+pub fn clients(clients: usize) -> String {
+    plural(clients as u64, "client")
+}
+
+/// A number and what it counts, with an s where it is not one.
+pub fn plural(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{} {what}s", count(number)),
+    }
+}
+
+/// "a", "a and b", "a, b and c".
+pub fn list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}

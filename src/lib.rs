@@ -1,4 +1,5 @@
-//! socklab, a laboratory for sockets: standard servers, each on two engines, and a client for them.
+//! socklab, a laboratory for sockets: standard servers, each on two engines, a client for them, and
+//! what it takes to measure any server and to compare it with another.
 //!
 //! A [`session`] is one conversation as a state machine: it is told what happened, appends bytes to
 //! an output, and answers what it wants next. A [`service`] makes sessions. An [`engine`] owns
@@ -25,6 +26,11 @@
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
 //! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
+//! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
+//!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch.
+//! 8. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome
+//!    (`stats`). [`observe`]: what server processes use, and how none is left behind.
+//! 9. [`report`]: the documents that `load` and `bench` write, and what people read.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,8 +1,14 @@
 //! The command line: clap lives here and nowhere else.
 
+mod bench;
 mod client;
+mod interrupt;
 mod keep;
+mod load;
 mod logging;
+mod output;
+mod progress;
+mod report;
 mod respawn;
 mod server;
 mod units;
@@ -14,6 +20,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use socklab::load::Failure as Unmeasured;
 
 /// A laboratory for sockets in one binary: it serves and talks standard protocols, on one blocking
 /// thread per client or on one readiness loop.
@@ -23,7 +30,8 @@ use clap_complete::Shell;
 Classic spelling: `socklab --mode server …` is `socklab server …`, and `socklab --mode client …` \
 is `socklab client …`.
 
-Exit status: 0 fine, 1 failed while running, 2 wrong usage, 130 interrupted.")]
+Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 wrong bytes came back, 4 a condition \
+of --fail-if or --slo was not met, 130 interrupted.")]
 struct Cli {
     #[command(flatten)]
     verbosity: Verbosity,
@@ -46,6 +54,9 @@ struct Verbosity {
 enum Command {
     Server(server::Server),
     Client(client::Client),
+    Load(Box<load::Load>),
+    Bench(Box<bench::Bench>),
+    Report(report::Report),
     /// Print a completion script, to be sourced by SHELL
     Completions {
         /// The shell it is for
@@ -62,6 +73,38 @@ enum Command {
 /// One line: what was attempted, why it failed, what to do. Exit status 1.
 type Failure = Box<dyn std::error::Error>;
 
+/// Bytes came back that were not sent.
+const WRONG_BYTES: u8 = 3;
+
+/// A condition of `--fail-if` or `--slo` was not met.
+const CONDITION: u8 = 4;
+
+/// The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
+const INTERRUPTED: u8 = 130;
+
+/// A failure with an exit status of its own. Its text may be empty where all was said already.
+#[derive(Debug)]
+struct Exit {
+    status: u8,
+    text: String,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+/// A measurement that has no result, with its exit status.
+fn unmeasured(failure: Unmeasured) -> Failure {
+    match failure {
+        Unmeasured::Wrong(text) => Exit { status: WRONG_BYTES, text }.into(),
+        Unmeasured::Failed(text) => text.into(),
+    }
+}
+
 /// Parses, runs, and returns the exit status.
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -74,6 +117,9 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Server(server) => server.run(),
         Command::Client(client) => client.run(),
+        Command::Load(load) => load.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Report(report) => report.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "socklab", &mut script);
@@ -84,9 +130,13 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell when standard error is gone, too.
-            let _ = writeln!(io::stderr(), "socklab: {failure}");
-            ExitCode::FAILURE
+            if !failure.to_string().is_empty() {
+                // Nobody is left to tell when standard error is gone, too.
+                let _ = writeln!(io::stderr(), "socklab: {failure}");
+            }
+            failure
+                .downcast_ref::<Exit>()
+                .map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.status))
         }
     }
 }

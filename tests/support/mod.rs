@@ -2,7 +2,10 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod load;
+pub mod run;
 pub mod talk;
+pub mod wrong;
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};

@@ -1,0 +1,232 @@
+//! `socklab bench`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use socklab::bench::placement::{Placement, Sharing};
+use socklab::bench::{self, Plan};
+use socklab::engine::raise_open_files;
+use socklab::load::pace::Pace;
+use socklab::load::watch::Watch;
+use socklab::load::work::Work;
+use socklab::observe::{CpuList, Launcher, allowed};
+use socklab::report::document::{BenchOptions, BenchResult, Contestant, Document, Metric};
+use socklab::report::{csv, html, text};
+
+use super::interrupt::stop_on_ctrl_c;
+use super::load::message;
+use super::progress::Progress;
+use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
+
+/// Descriptors beside those of clients, as the preflight of `load` has it.
+const RESERVED_FILES: usize = 64;
+
+/// Compare servers under the same load, in turns
+///
+/// Without --server it compares socklab's two engines. All servers are alive at once; short slices
+/// of load alternate between them, every answer is compared with what was sent, and each round
+/// starts all of them anew. The ratio to the first server, its 95 % interval and a verdict are
+/// printed for each metric, beside the noise: the first server against a second process of itself.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 3 a server sent other bytes than it was sent, 130
+/// interrupted (rounds that were complete are reported).
+#[derive(Args)]
+pub struct Bench {
+    /// A server that echoes, and how to start it: NAME='COMMAND {port}'
+    ///
+    /// {port} stands for a free port of 127.0.0.1. A shell runs COMMAND; it finds this program as
+    /// `socklab`. Give two or more; the first is the baseline.
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = contestant)]
+    server: Vec<Contestant>,
+    /// Numbers of clients, a row for each
+    #[arg(long, short, value_name = "N,…", value_delimiter = ',', default_value = "1,64,1000",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    clients: Vec<usize>,
+    /// Bytes of a message
+    #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
+    size: usize,
+    /// Messages in flight per client
+    #[arg(long, value_name = "DEPTH", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pipeline: u64,
+    /// A client leaves after N messages, and another one comes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    per_connection: Option<u64>,
+    /// Who runs where: split (the load generator has a CPU of its own), one (all on one CPU), all
+    /// (all on all CPUs) [default: split, and one where there is only one]
+    #[arg(long, value_name = "SHARING", value_parser = clap::value_parser!(Sharing))]
+    cpus: Option<Sharing>,
+    /// CPUs of the servers, as in 0-3,8; the load generator has the others
+    #[arg(long, value_name = "LIST", conflicts_with = "cpus", value_parser = clap::value_parser!(CpuList))]
+    server_cpus: Option<CpuList>,
+    /// Go on with a row until half the interval of CPU per message is at most this
+    #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "2%")]
+    precision: f64,
+    /// All rows together take this long at most
+    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "90s")]
+    max_time: Duration,
+    /// How long a slice is
+    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "40ms")]
+    slice: Duration,
+    /// Seed of what is sent
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write a page that shows it all to FILE, or to standard output with `-`
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write everything that was measured as JSON to FILE or `-` (`socklab report` renders it again,
+    /// `socklab report --schema` describes it)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the figures as CSV, a line for each server and number of clients, to FILE or `-`
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+impl Bench {
+    /// Measures and reports.
+    pub fn run(mut self) -> Result<(), Failure> {
+        output::check(&[&self.html, &self.json, &self.csv])?;
+        let contestants = contestants(std::mem::take(&mut self.server))?;
+        let plan = self.plan(contestants)?;
+        let watch = Arc::new(Watch::new());
+        stop_on_ctrl_c(&watch)?;
+        let progress = Progress::new();
+        let result = bench::run(&plan, &watch, &mut |at| progress.say(told(&plan, &at)));
+        drop(progress);
+        let result = result.map_err(unmeasured)?;
+        self.write(&result)?;
+        match result.interrupted {
+            true => Err(Exit { status: INTERRUPTED, text: String::new() }.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn plan(&self, contestants: Vec<Contestant>) -> Result<Plan, Failure> {
+        let cpus =
+            allowed().map_err(|error| format!("cannot tell which CPUs there are: {error}"))?;
+        let placement = Placement::new(self.cpus, self.server_cpus.clone(), &cpus)?;
+        let open_files = raise_open_files()
+            .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
+        let most = self.clients.iter().copied().max().unwrap_or(0);
+        // All servers are alive at once, the baseline twice.
+        let room = open_files.saturating_sub(RESERVED_FILES) / (contestants.len() + 1);
+        if most > room {
+            return Err(format!(
+                "cannot open {most} connections to each of {} servers (the first one is started \
+                 twice): the limit on open files (ulimit -n) leaves room for {room}; lower --clients",
+                contestants.len() + 1
+            )
+            .into());
+        }
+        Ok(Plan {
+            options: BenchOptions {
+                clients: self.clients.clone(),
+                size_bytes: self.size as u64,
+                pipeline: self.pipeline,
+                per_connection: self.per_connection,
+                placement: placement.sharing.to_string(),
+                server_cpus: placement.servers.to_string(),
+                driver_cpus: placement.driver.to_string(),
+                precision: self.precision,
+                max_time_s: self.max_time.as_secs_f64(),
+                slice_s: self.slice.as_secs_f64(),
+                seed: self.seed,
+            },
+            contestants,
+            clients: self.clients.clone(),
+            work: Work::echo(self.size as u64, self.seed),
+            pace: Pace { leaves_after: self.per_connection, ..Pace::closed(self.pipeline) },
+            placement,
+            precision: self.precision,
+            max_time: self.max_time,
+            slice: self.slice,
+            launcher: Launcher::new(std::env::current_exe()?),
+        })
+    }
+
+    fn write(&self, result: &BenchResult) -> Result<(), Failure> {
+        if let Some(file) = &self.json {
+            output::write(file, &output::json(&Document::Bench(Box::new(result.clone()))))?;
+        }
+        if let Some(file) = &self.html {
+            output::write(file, &html::page(result))?;
+        }
+        if let Some(file) = &self.csv {
+            output::write(file, &csv::bench(result))?;
+        }
+        if ![&self.html, &self.json, &self.csv].into_iter().any(output::is_stdout) {
+            super::print(text::bench(result).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// The two engines, unless others were named.
+fn contestants(named: Vec<Contestant>) -> Result<Vec<Contestant>, Failure> {
+    if named.is_empty() {
+        return Ok(["poll", "threads"]
+            .map(|engine| Contestant {
+                name: engine.into(),
+                command: format!(
+                    "socklab server --engine {engine} --host 127.0.0.1 --port {{port}} -q"
+                ),
+            })
+            .to_vec());
+    }
+    if let [one] = &named[..] {
+        return Err(format!(
+            "{} has nobody to compete with; give a second --server (its own command again shows the \
+             noise)",
+            one.name
+        )
+        .into());
+    }
+    for (index, one) in named.iter().enumerate() {
+        if named[..index].iter().any(|other| other.name == one.name) {
+            return Err(format!("two servers are called {}; give each a name", one.name).into());
+        }
+    }
+    Ok(named)
+}
+
+fn contestant(text: &str) -> Result<Contestant, String> {
+    let (name, command) = text
+        .split_once('=')
+        .filter(|(name, command)| !name.trim().is_empty() && !command.trim().is_empty())
+        .ok_or("it is NAME=COMMAND, as in mine='./my-server {port}'")?;
+    if !command.contains("{port}") {
+        return Err("the command has no {port}, where a free port is put in".into());
+    }
+    Ok(Contestant { name: name.trim().into(), command: command.trim().into() })
+}
+
+fn precision(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
+    match number {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err("a precision is a percentage, as in 2%".into()),
+    }
+}
+
+fn told(plan: &Plan, at: &bench::Progress) -> String {
+    let ratios: Vec<String> = at
+        .row
+        .iter()
+        .flat_map(|row| &row.comparisons)
+        .filter(|comparison| comparison.metric == Metric::Cpu)
+        .map(|comparison| {
+            format!("{} {}", plan.contestants[comparison.contestant].name, comparison.ratio)
+        })
+        .collect();
+    let clients = if at.clients == 1 { "client" } else { "clients" };
+    format!(
+        "{:.0} % of the time, {} {clients}, round {}; CPU per message: {}",
+        at.time.min(1.0) * 100.0,
+        at.clients,
+        at.rounds + 1,
+        if ratios.is_empty() { "not yet known".into() } else { ratios.join(", ") }
+    )
+}

@@ -1,0 +1,419 @@
+//! `socklab load`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, ValueEnum};
+use nix::unistd::Pid;
+use socklab::load::condition::Condition;
+use socklab::load::driver::{Length, Party};
+use socklab::load::pace::Pace;
+use socklab::load::run::{self, Plan};
+use socklab::load::target::Target;
+use socklab::load::watch::Watch;
+use socklab::load::work::Work;
+use socklab::observe::{Launcher, ProcessTree, allowed};
+use socklab::report::document::{Document, LoadOptions, LoadResult};
+use socklab::report::{csv, hdr, text};
+
+use super::interrupt::stop_on_ctrl_c;
+use super::progress::Progress;
+use super::{CONDITION, Cli, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
+
+/// Load any TCP server and measure it
+///
+/// Clients send messages, and every byte that comes back is compared with what was sent. Without
+/// --rate each answer makes room for the next message (closed loop): that shows how much the server
+/// can do. With --rate messages are sent on a fixed schedule (open loop), and latency counts from
+/// when a message should have been sent: that shows what users feel.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage, 3 wrong bytes came back, 4 a condition of --fail-if
+/// or --slo was not met, 130 interrupted (the report covers what was measured until then).
+#[derive(Args)]
+#[command(allow_negative_numbers = true)]
+pub struct Load {
+    /// The server, as in tcp://127.0.0.1:8000
+    #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
+    target: Option<Target>,
+    /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "pid"])]
+    server: Option<String>,
+    /// Also report what the process PID, its threads and its children use
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pid: Option<i32>,
+    /// Connections
+    #[arg(long, short, value_name = "N", default_value_t = 50,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
+    clients: usize,
+    /// Bytes of a message
+    #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
+    size: usize,
+    /// Messages in flight per client [default: 1, and with --rate whatever the schedule says]
+    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pipeline: Option<u64>,
+    /// How long to measure
+    #[arg(long, short, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
+    duration: Duration,
+    /// Measure N messages over all clients, however long it takes
+    #[arg(long, short = 'n', value_name = "N", conflicts_with_all = ["duration", "slo"],
+        value_parser = clap::value_parser!(u64).range(1..))]
+    messages: Option<u64>,
+    /// How long to load the server before measuring [default: 1s, and none with --messages]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    warmup: Option<Duration>,
+    /// Messages per second over all clients, on a fixed schedule (open loop)
+    #[arg(long, short, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+    /// Search the highest rate that keeps an objective, as in 'p99<2ms'; each step takes --duration
+    #[arg(long, value_name = "OBJECTIVE", value_parser = objective)]
+    slo: Option<Condition>,
+    /// Exit with status 4 if this is true of the result, as in 'p99>5ms', 'errors>0'
+    ///
+    /// Figures: p50 p90 p99 p99.9 p99.99 mean max (latency), cpu (server CPU time per message), rate
+    /// (messages per second), errors (clients lost). A figure that was not measured counts as true.
+    /// May be given several times.
+    #[arg(long, value_name = "CONDITION", value_parser = parse::<Condition>)]
+    fail_if: Vec<Condition>,
+    /// Connects per second [default: as fast as they are answered, 64 at a time]
+    #[arg(long, value_name = "R", value_parser = rate)]
+    connect_rate: Option<f64>,
+    /// A client leaves after N messages, and another one comes
+    ///
+    /// A port rests for a minute after its connection, and among many that rest the kernel finds a
+    /// free one only slowly: give several addresses with --source.
+    #[arg(long, value_name = "N", conflicts_with_all = ["rate", "slo"],
+        value_parser = clap::value_parser!(u64).range(1..))]
+    per_connection: Option<u64>,
+    /// Threads of the load generator
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    threads: usize,
+    /// Seed of what is sent
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Local addresses to connect from, in turn: each has ports of its own
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    source: Vec<IpAddr>,
+    /// What comes back
+    #[arg(long, value_enum, default_value = "echo")]
+    expect: Expect,
+    /// Send TEXT as each message instead of random bytes; \r \n \t \0 \\ \xNN are understood
+    #[arg(long, value_name = "TEXT", value_parser = escaped, conflicts_with = "size",
+        allow_hyphen_values = true)]
+    message: Option<Bytes>,
+    /// Each message is answered by TEXT, as in --message 'PING\r\n' --reply '+PONG\r\n'
+    #[arg(long, value_name = "TEXT", value_parser = escaped, requires = "message",
+        conflicts_with = "expect", allow_hyphen_values = true)]
+    reply: Option<Bytes>,
+    /// How long to wait without news from any client before answers still due count as lost
+    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
+    timeout: Duration,
+    /// Begin at this time, for many machines to start together, as in 2026-11-24T12:00:00Z
+    ///
+    /// Clients are connected before. The clocks of the machines should agree.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    start_at: Option<SystemTime>,
+    /// Write the result as JSON to FILE, or to standard output with `-` (`socklab report --schema`
+    /// describes it)
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the figures as CSV, a line of names and a line of values, to FILE or `-`
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write latencies as an HDR histogram log to FILE or `-`
+    #[arg(long, value_name = "FILE")]
+    hdr: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Expect {
+    /// What was sent
+    Echo,
+    /// Nothing: the server takes everything (discard)
+    Sink,
+    /// Nothing is sent; the server speaks (chargen)
+    Source,
+    /// As many bytes as were sent, whatever they are
+    None,
+}
+
+/// Bytes given as text.
+#[derive(Clone)]
+struct Bytes(Vec<u8>);
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl Load {
+    /// Loads, reports, and says by the exit status what came of it.
+    pub fn run(self) -> Result<(), Failure> {
+        if let Some(contradiction) = self.contradiction() {
+            Cli::command().error(ErrorKind::ArgumentConflict, contradiction).exit();
+        }
+        output::check(&[&self.json, &self.csv, &self.hdr])?;
+        let watch = Arc::new(Watch::new());
+        stop_on_ctrl_c(&watch)?;
+        let mut started = match &self.server {
+            Some(command) => {
+                let launcher = Launcher::new(std::env::current_exe()?);
+                Some(launcher.start("the server", command, None)?)
+            }
+            None => None,
+        };
+        let (target, address) = match (&self.target, &started) {
+            (Some(target), _) => (target.to_string(), target.address(self.timeout)?),
+            (None, Some(started)) => (format!("tcp://{}", started.address()), started.address()),
+            (None, None) => return Err("there is no target".into()),
+        };
+        let mut observed = match self.pid {
+            Some(pid) => Some(
+                ProcessTree::of(Pid::from_raw(pid))
+                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?,
+            ),
+            None => None,
+        };
+        let plan = self.plan(target, address);
+        let progress = Progress::of_load(&watch, &plan);
+        let server = observed.as_mut().or(started.as_mut().map(|started| started.tree()));
+        let result = run::run(&plan, &watch, server);
+        drop(progress);
+        let result = result.map_err(unmeasured)?;
+        drop(started);
+        self.write(&result)?;
+        self.judge(&result)
+    }
+
+    /// What cannot be had together.
+    fn contradiction(&self) -> Option<String> {
+        if self.slo.is_some() && matches!(self.expect, Expect::Sink | Expect::Source) {
+            return Some("--slo needs answers, and with this --expect there are none".into());
+        }
+        let senders = [
+            ("--rate", self.rate.is_some()),
+            ("--pipeline", self.pipeline.is_some()),
+            ("--per-connection", self.per_connection.is_some()),
+            ("--message", self.message.is_some()),
+        ];
+        let (name, _) = senders.into_iter().find(|(_, given)| *given)?;
+        let listens = self.expect == Expect::Source;
+        listens.then(|| format!("with --expect source nothing is sent, so drop {name}"))
+    }
+
+    fn plan(&self, target: String, address: std::net::SocketAddr) -> Plan {
+        let size = self.size as u64;
+        let mut work = match self.expect {
+            Expect::Echo => Work::echo(size, self.seed),
+            Expect::Sink => Work::sink(size, self.seed),
+            Expect::Source => Work::source(size),
+            Expect::None => Work::unchecked(size, self.seed),
+        };
+        if let Some(Bytes(text)) = self.message.as_ref().filter(|_| !work.listens_only()) {
+            work = work.saying(text);
+        }
+        if let Some(Bytes(text)) = self.reply.as_ref().filter(|_| self.expect == Expect::Echo) {
+            work = work.answered_by(text);
+        }
+        let open = self.rate.is_some() || self.slo.is_some();
+        let depth = self.pipeline.or((!open).then_some(1));
+        let warmup = match (self.warmup, self.messages) {
+            (Some(warmup), _) => warmup,
+            (None, Some(_)) => Duration::ZERO,
+            (None, None) => Duration::from_secs(1),
+        };
+        let expect = match &self.reply {
+            Some(_) => "reply".into(),
+            None => self.expect.to_possible_value().expect("none is hidden").get_name().to_owned(),
+        };
+        Plan {
+            options: LoadOptions {
+                target,
+                clients: self.clients,
+                size_bytes: if work.listens_only() { size } else { work.message },
+                pipeline: depth,
+                duration_s: self.messages.is_none().then_some(self.duration.as_secs_f64()),
+                messages: self.messages,
+                warmup_s: warmup.as_secs_f64(),
+                rate: self.rate,
+                slo: self.slo.as_ref().map(ToString::to_string),
+                connect_rate: self.connect_rate,
+                per_connection: self.per_connection,
+                threads: self.threads.min(self.clients),
+                seed: self.seed,
+                source: self.source.iter().map(IpAddr::to_string).collect(),
+                expect,
+                message: self.message.as_ref().map(Bytes::to_string),
+                reply: self.reply.as_ref().map(Bytes::to_string),
+                timeout_s: self.timeout.as_secs_f64(),
+                start_at: self.start_at.map(|time| humantime::format_rfc3339(time).to_string()),
+                fail_if: self.fail_if.iter().map(Condition::to_string).collect(),
+                pid: self.pid,
+                server: self.server.clone(),
+            },
+            party: Party {
+                server: address,
+                clients: self.clients,
+                threads: self.threads,
+                work,
+                sources: self.source.clone(),
+                connect_rate: self.connect_rate,
+                patience: self.timeout,
+                awake: allowed().is_ok_and(|cpus| cpus.len() > 1),
+            },
+            pace: Pace { depth, schedule: None, leaves_after: self.per_connection },
+            rate: self.rate,
+            length: self.messages.map_or(Length::Time(self.duration), Length::Messages),
+            warmup,
+            start_at: self.start_at,
+            objective: self.slo.clone(),
+        }
+    }
+
+    fn write(&self, result: &LoadResult) -> Result<(), Failure> {
+        let document = Document::Load(Box::new(result.clone()));
+        if let Some(file) = &self.json {
+            output::write(file, &output::json(&document))?;
+        }
+        if let Some(file) = &self.csv {
+            output::write(file, &csv::load(result))?;
+        }
+        if let Some(file) = &self.hdr {
+            output::write(file, &hdr::log(result)?)?;
+        }
+        // The report makes way for a document on standard output.
+        if ![&self.json, &self.csv, &self.hdr].into_iter().any(output::is_stdout) {
+            super::print(text::load(result).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, result: &LoadResult) -> Result<(), Failure> {
+        let exit = |status, text: String| Err(Exit { status, text }.into());
+        if result.faults.wrong_bytes() {
+            let first = result.faults.examples.first().map_or("", String::as_str);
+            return exit(WRONG_BYTES, format!("the server sent what it should not: {first}"));
+        }
+        if result.interrupted {
+            return exit(INTERRUPTED, String::new());
+        }
+        if result.messages == 0 {
+            let first = result.faults.examples.first().map_or("no answer came", String::as_str);
+            return Err(format!("nothing was measured: {first}").into());
+        }
+        if let Some(objective) = &self.slo
+            && !result.trials.iter().any(|trial| trial.passed)
+        {
+            return exit(
+                CONDITION,
+                format!("no rate kept {objective}; try a lower --rate to begin with"),
+            );
+        }
+        for condition in &self.fail_if {
+            match condition.value(result) {
+                None => {
+                    return exit(
+                        CONDITION,
+                        format!(
+                            "{condition} cannot be judged: it was not measured, or by too few answers"
+                        ),
+                    );
+                }
+                Some(value) if condition.holds(result) == Some(true) => {
+                    return exit(
+                        CONDITION,
+                        format!("{condition}: it was {}", condition.shown(value)),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+fn objective(text: &str) -> Result<Condition, String> {
+    let condition: Condition = text.parse()?;
+    match condition.bounds_latency() {
+        true => Ok(condition),
+        false => Err("an objective keeps a latency short, as in p99<2ms".into()),
+    }
+}
+
+/// At least a byte, and no more than anybody sends at once.
+pub fn message(text: &str) -> Result<usize, String> {
+    match units::size(text)? {
+        bytes @ 1..=0x4000_0000 => Ok(bytes),
+        _ => Err("a message has 1 byte to 1GiB".into()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (1e-3..=1e9).contains(&rate) => Ok(rate),
+        Ok(_) => Err("a rate is 0.001 to 1e9".into()),
+        Err(_) => Err("not a number; a rate is so many per second".into()),
+    }
+}
+
+fn moment(text: &str) -> Result<SystemTime, String> {
+    let time = humantime::parse_rfc3339_weak(text)
+        .map_err(|_| "not a time; an example: 2026-11-24T12:00:00Z (UTC)")?;
+    match time < SystemTime::now() {
+        true => Err("this time is over".into()),
+        false => Ok(time),
+    }
+}
+
+fn escaped(text: &str) -> Result<Bytes, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text.chars();
+    while let Some(letter) = rest.next() {
+        if letter != '\\' {
+            bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        bytes.push(match rest.next() {
+            Some('r') => b'\r',
+            Some('n') => b'\n',
+            Some('t') => b'\t',
+            Some('0') => 0,
+            Some('\\') => b'\\',
+            Some('x') => {
+                let mut digit = || rest.next()?.to_digit(16).map(|digit| digit as u8);
+                let digits = digit().zip(digit());
+                digits
+                    .map(|(high, low)| high << 4 | low)
+                    .ok_or("\\x needs two hexadecimal digits")?
+            }
+            _ => return Err("a backslash stands before r, n, t, 0, x or another one".into()),
+        });
+    }
+    match bytes.is_empty() {
+        true => Err("it is empty".into()),
+        false => Ok(Bytes(bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_understood() {
+        let read = |text| escaped(text).ok().map(|Bytes(bytes)| bytes);
+        assert_eq!(read(r"PING\r\n"), Some(b"PING\r\n".to_vec()));
+        assert_eq!(read(r"\x00\xff\\é"), Some(b"\x00\xff\\\xc3\xa9".to_vec()));
+        for wrong in ["", r"\", r"\q", r"\x1", r"\xzz", r"\x+1"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

@@ -8,6 +8,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use socklab::service::{Chargen, Discard, Echo};
 use socklab::session::{ConnectionId, Output, Service, Session, Want};
 
+#[path = "support/budget.rs"]
+mod budget;
+
 /// A short message, a page, and what one read of a busy client brings.
 const INPUTS: [usize; 3] = [64, 4 * 1024, MOST];
 const MOST: usize = 64 * 1024;
@@ -97,5 +100,5 @@ fn live(c: &mut Criterion) {
     }
 }
 
-criterion_group!(sessions, receive, produce, live);
+criterion_group!(name = sessions; config = budget::criterion(); targets = receive, produce, live);
 criterion_main!(sessions);

@@ -2,7 +2,12 @@
  *
  * One thread. Each connection is registered once, edge-triggered, for both directions. One read,
  * one send, and nothing else per message; memory per connection only while its peer does not read.
- * Rivals print their address on the first line and serve until they are killed. */
+ * Rivals print their address on the first line and serve until they are killed. To compare:
+ *
+ *   cc -O2 -o target/epoll_echo benches/rivals/epoll_echo.c
+ *   socklab bench --server epoll='exec target/epoll_echo {port}' \
+ *     --server poll='exec socklab server --port {port} --host 127.0.0.1 -q'
+ */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,8 +98,14 @@ static void flush(int fd)
     echo(fd, true);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    char *rest = NULL;
+    long port = count == 2 ? strtol(arguments[1], &rest, 10) : -1;
+    if (!rest || rest == arguments[1] || *rest || port < 0 || port > UINT16_MAX) {
+        fprintf(stderr, "usage: epoll_echo PORT\n");
+        return 2;
+    }
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
         die("getrlimit");
@@ -107,9 +118,12 @@ int main(void)
 
     int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
-    if (door < 0 || setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 ||
+    if (door < 0 || setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 ||
         bind(door, (struct sockaddr *)&address, length) < 0 || listen(door, QUEUE) < 0 ||
         getsockname(door, (struct sockaddr *)&address, &length) < 0)
         die("listen");

@@ -67,12 +67,12 @@ on_both_engines! {
     fn a_peer_that_never_reads_costs_a_bounded_amount(engine) {
         let server = Process::start(engine, &["--backlog-bytes", "64KiB"]);
         fill(&mut server.connect());
-        let before = server.status("VmRSS");
+        let before = server.resident();
         let mut silent: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
         for client in &mut silent {
             fill(client);
         }
-        let each = server.status("VmRSS").saturating_sub(before) * 1024 / silent.len();
+        let each = server.resident().saturating_sub(before) * 1024 / silent.len();
         // What it may hold, and what a connection costs besides, thread and all.
         assert!(each < (64 + 32) * 1024, "{each} bytes each");
     }

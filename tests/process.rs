@@ -125,11 +125,11 @@ on_both_engines! {
         };
         churn(2000);
         eventually("the last one has left", || server.status("Threads") <= 3);
-        let (files, threads, memory) = (server.files(), server.status("Threads"), server.status("VmRSS"));
+        let (files, threads, memory) = (server.files(), server.status("Threads"), server.resident());
         churn(10_000);
         eventually("all descriptors are closed", || server.files() <= files);
         eventually("all threads have ended", || server.status("Threads") <= threads);
-        let grown = server.status("VmRSS").saturating_sub(memory);
+        let grown = server.resident().saturating_sub(memory);
         assert!(grown < 256, "{grown} KiB stayed behind");
     }
 
@@ -138,10 +138,10 @@ on_both_engines! {
         let server = Process::start(engine, &["-q"]);
         let n = crowd_size(10_000);
         assert_eq!(finish(&mut server.connect()), b"");
-        let before = server.status("VmRSS");
+        let before = server.resident();
         let mut clients = crowd(&server, n);
         all_echo(&mut clients, 0, 64);
-        let each = server.status("VmRSS").saturating_sub(before) * 1024 / n;
+        let each = server.resident().saturating_sub(before) * 1024 / n;
         match engine {
             Engine::Poll => assert!(each <= 128, "{each} bytes each"),
             Engine::Threads => assert!(each <= 24 * 1024, "{each} bytes each"),

@@ -244,6 +244,17 @@ fn the_report_and_the_exit_status_say_what_went_wrong() {
 }
 
 #[test]
+fn a_run_that_loses_every_client_has_failed() {
+    for temper in [FallsSilent, Closes, Resets] {
+        let server = Wrong::to_all(temper, 266);
+        let arguments = ["-c", "2", "-n", "1000", "--timeout", "500ms"];
+        let (code, document, complaint) = load_as_json(server.address, &arguments);
+        assert_eq!((code, &document["connected"]), (1, &2.into()), "{temper:?}: {complaint}");
+        assert!(complaint.starts_with("socklab: every client was lost before the end: "));
+    }
+}
+
+#[test]
 fn the_text_says_what_went_wrong() {
     let server = Wrong::to_all(Drops, 266);
     let target = format!("tcp://{}", server.address);

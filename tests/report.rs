@@ -250,6 +250,11 @@ fn what_is_no_document_is_refused_in_one_line() {
     fails_in_one_line(&["report", broken.path(), one.path()], &["a histogram is not base64"]);
     let broken = changed(&|value| value["latency"]["histogram"] = json!("AAAA"));
     fails_in_one_line(&["report", broken.path(), one.path()], &["a histogram cannot be read"]);
+
+    let mut damaged = sample::bench();
+    damaged.contestants.truncate(1);
+    let damaged = Scratch::of(&Document::Bench(Box::new(damaged)));
+    fails_in_one_line(&["report", damaged.path(), "--csv", "-"], &["is damaged", "1 contestants"]);
 }
 
 #[test]

@@ -128,6 +128,9 @@ pub struct Load {
     hdr: Option<PathBuf>,
 }
 
+/// How long the end of a server takes to be known once its connections have ended.
+const DYING: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Expect {
     /// What was sent
@@ -184,8 +187,14 @@ impl Load {
         let result = run::run(&plan, &watch, server);
         drop(progress);
         let result = result.map_err(unmeasured)?;
+        let died = started.as_mut().and_then(|started| {
+            started.ended_within(if result.faults.total() > 0 { DYING } else { Duration::ZERO })
+        });
         drop(started);
         self.write(&result)?;
+        if let Some(how) = died {
+            return Err(format!("the server {how}, and took its clients with it").into());
+        }
         self.judge(&result)
     }
 
@@ -304,6 +313,11 @@ impl Load {
         if result.messages == 0 {
             let first = result.faults.examples.first().map_or("no answer came", String::as_str);
             return Err(format!("nothing was measured: {first}").into());
+        }
+        let faults = &result.faults;
+        if faults.total() >= result.options.clients as u64 {
+            let first = faults.examples.first().map_or("", String::as_str);
+            return Err(format!("every client was lost before the end: {first}").into());
         }
         if let Some(objective) = &self.slo
             && !result.trials.iter().any(|trial| trial.passed)

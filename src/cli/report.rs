@@ -110,7 +110,10 @@ fn read(file: &Path) -> Result<Document, Failure> {
         }
         None => return Err(format!("{shown} is no result of `socklab load` or `bench`").into()),
     }
-    serde_json::from_value(document).map_err(|error| {
-        format!("{shown} is no result of `socklab load` or `bench`: {error}").into()
-    })
+    let document = serde_json::from_value(document)
+        .map_err(|error| format!("{shown} is no result of `socklab load` or `bench`: {error}"))?;
+    if let Document::Bench(result) = &document {
+        result.check().map_err(|error| format!("{shown} is damaged: {error}"))?;
+    }
+    Ok(document)
 }

@@ -46,6 +46,10 @@ const AWAKE: u64 = 50_000;
 /// How often the loop looks whether it should stop, if nothing else happens.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// How long answers still due are waited for once the run was stopped: nobody should wait long for
+/// what he has ended.
+const STOPPING: u64 = 2_000_000_000;
+
 /// How long the server may take to close once a client has said its last word. Some never do, which
 /// is no fault.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -208,6 +212,7 @@ impl Crowd {
             }
         }
         let mut closed = start;
+        let mut stopped = None;
         let mut told = 0;
         let end = loop {
             if self.open && self.is_over(&until) {
@@ -223,7 +228,11 @@ impl Crowd {
                 }
                 // Who gives one byte at a time is not listened to for ever.
                 let longest = closed + 2 * (self.patience() + closed.saturating_sub(start));
-                if self.now > (self.progress.max(start) + self.patience()).min(longest) {
+                if self.stopped() {
+                    stopped.get_or_insert(self.now);
+                }
+                let latest = stopped.map_or(longest, |stopped| longest.min(stopped + STOPPING));
+                if self.now > (self.progress.max(start) + self.patience()).min(latest) {
                     let end = self.progress;
                     self.give_up();
                     break end;
@@ -262,8 +271,8 @@ impl Crowd {
                 self.settle(index);
             }
         }
-        let patience = self.callers.patience.min(FAREWELL).as_nanos() as u64;
-        while self.busy > 0 && self.now < self.progress + patience {
+        let deadline = self.now + self.callers.patience.min(FAREWELL).as_nanos() as u64;
+        while self.busy > 0 && self.now < deadline && !self.stopped() {
             self.wait(None)?;
             self.turns();
         }

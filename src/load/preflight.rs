@@ -1,10 +1,11 @@
 //! What stands in the way of a run, before it begins.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use super::driver::Party;
 use crate::engine::raise_open_files;
+use crate::failure::cause;
 
 /// Descriptors for anything but clients: three standard streams, libraries, results, and three for
 /// each thread.
@@ -24,6 +25,14 @@ pub fn check(party: &Party) -> Result<(), String> {
              addresses of the server's kind",
             party.server
         ));
+    }
+    for source in &party.sources {
+        TcpListener::bind((*source, 0)).map_err(|error| {
+            format!(
+                "cannot connect from {source}: {}; give --source addresses that this machine has",
+                cause(&error)
+            )
+        })?;
     }
     ports(party.clients, local_ports(), party.sources.len().max(1))
 }

@@ -227,7 +227,9 @@ fn nobody_served(plan: &Plan, faults: &Faults) -> Failure {
             "{target} does not speak what --expect says: {why}; see --expect, --message and --reply"
         ));
     }
-    Failure::Failed(format!("cannot load {target}: no client was served: {why}; is it running?"))
+    let refused = faults.count(Kind::Refused) == faults.total();
+    let advice = if refused { "is it running?" } else { "does it speak what --expect says?" };
+    Failure::Failed(format!("cannot load {target}: no client was served: {why}; {advice}"))
 }
 
 /// What the server holds, where that may be known: only its user and root are told.

@@ -21,7 +21,8 @@ const MOST: usize = 40;
 /// server's.
 const TRIES: usize = 3;
 
-/// Doubles the rate until the objective is missed, then halves the distance.
+/// Doubles the rate until the objective is missed, then halves the distance; at the end the lowest
+/// rate that missed it is tried once more.
 ///
 /// The result is that of the highest rate that passed, with all trials; of the lowest that failed
 /// where none passed.
@@ -33,38 +34,56 @@ pub fn highest_rate(
     let mut trials = Vec::new();
     let mut passed: Option<LoadResult> = None;
     let mut failed: Option<LoadResult> = None;
+    let mut tried_again = false;
     let mut rate = first.unwrap_or(FIRST);
     for _ in 0..MOST {
-        let mut hopeless = false;
         for attempt in 1..=TRIES {
             let result = measure(Some(rate))?;
+            if result.interrupted {
+                passed.get_or_insert(result);
+                return ended(passed, trials);
+            }
             let trial = judge(objective, rate, &result);
             info!("{}", told(objective, &trial));
-            hopeless = result.interrupted || result.faults.total() > 0;
-            let done = trial.passed || hopeless || attempt == TRIES;
-            if done {
-                let to = if trial.passed { &mut passed } else { &mut failed };
-                *to = Some(result);
+            let hopeless = result.faults.total() > 0;
+            if trial.passed {
+                // Had it failed before, that was the machine's fault, and there may be more.
+                failed = failed.filter(|failed| failed.options.rate > Some(rate));
+                passed = Some(result);
+            } else if hopeless || attempt == TRIES {
+                failed = Some(result);
             }
+            let done = trial.passed || hopeless;
             trials.push(trial);
+            if hopeless {
+                return ended(passed.or(failed), trials);
+            }
             if done {
                 break;
             }
         }
-        if hopeless {
-            break;
-        }
         let bound = |result: &Option<LoadResult>| result.as_ref()?.options.rate;
         rate = match (bound(&passed), bound(&failed)) {
-            (Some(low), Some(high)) if high <= low * NEAR => break,
+            (Some(low), Some(high)) if high <= low * NEAR && tried_again => break,
+            (Some(low), Some(high)) if high <= low * NEAR => {
+                tried_again = true;
+                high
+            }
             (Some(low), Some(high)) => (low * high).sqrt(),
-            (Some(low), None) => low * 2.0,
+            (Some(low), None) => {
+                tried_again = false;
+                low * 2.0
+            }
             (None, Some(high)) if high < 1.0 => break,
             (None, Some(high)) => high / 2.0,
             (None, None) => break,
         };
     }
-    let mut result = passed.or(failed).ok_or("no rate was tried")?;
+    ended(passed.or(failed), trials)
+}
+
+fn ended(result: Option<LoadResult>, trials: Vec<Trial>) -> Result<LoadResult, String> {
+    let mut result = result.ok_or("no rate was tried")?;
     result.trials = trials;
     Ok(result)
 }
@@ -72,9 +91,7 @@ pub fn highest_rate(
 fn judge(objective: &Condition, rate: f64, result: &LoadResult) -> Trial {
     let value = objective.value(result);
     let achieved = result.messages_per_second;
-    let reason = if result.interrupted {
-        Some("interrupted".into())
-    } else if let Some(fault) = result.faults.examples.first() {
+    let reason = if let Some(fault) = result.faults.examples.first() {
         Some(fault.clone())
     } else if achieved < rate * KEEPS_UP {
         Some(format!("only {achieved:.0}/s were answered"))

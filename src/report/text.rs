@@ -6,6 +6,8 @@ use super::document::{
     BenchResult, Comparison, Distribution, Ended, Environment, LoadResult, Memory, Metric, Row,
     Standing, Trial, Usage,
 };
+use crate::bench::stats::FEWEST_ROUNDS;
+
 use super::words::{self, bytes, count, duration, elapsed, percent, plural, rate};
 
 /// What begins a line: as wide as the longest of them and a gap.
@@ -13,6 +15,9 @@ const LABEL: usize = 12;
 
 /// A column of percentiles.
 const COLUMN: usize = 10;
+
+/// A shorter run says nothing about who was busy.
+const TELLING_S: f64 = 0.01;
 
 /// The result of `load`.
 pub fn load(result: &LoadResult) -> String {
@@ -179,6 +184,9 @@ fn faults(result: &LoadResult) -> String {
 
 fn driver(result: &LoadResult) -> String {
     let driver = &result.driver;
+    if result.messages == 0 || result.elapsed_s < TELLING_S {
+        return "it was over too soon to tell how busy it was".into();
+    }
     let mut text = format!("{} of a CPU on its busiest thread", percent(driver.busiest_thread));
     if result.options.rate.is_some() {
         let share = driver.late as f64 / driver.sent.max(1) as f64;
@@ -299,7 +307,10 @@ fn judged(comparison: &Comparison) -> String {
     format!(
         "{:<22}{:<15}noise {}",
         words::ratio(ratio),
-        words::verdict(*verdict),
+        match ratio.rounds < FEWEST_ROUNDS {
+            true => "too few rounds",
+            false => words::verdict(*verdict),
+        },
         words::interval(noise)
     )
 }

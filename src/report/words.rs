@@ -26,6 +26,9 @@ pub fn headlines(result: &BenchResult) -> Vec<String> {
         return sentences;
     }
     vec![match result.contestants.len() {
+        _ if result.interrupted => {
+            "Nothing was compared: it was interrupted before two rounds were complete.".into()
+        }
         0 | 1 => "Nothing was compared: there was no second contestant.".into(),
         _ => "Nothing was compared: there was time for one round only; see --max-time.".into(),
     }]
@@ -221,7 +224,12 @@ fn everywhere(this: &str, that: &str, run: &Run, rows: &[(usize, &Comparison)]) 
         1 => where_to.clone(),
         _ => " with every number of clients".into(),
     };
+    let rounds = rows.iter().map(|(_, comparison)| comparison.ratio.rounds).max().unwrap_or(0);
     match run.verdict {
+        Verdict::Inconclusive if rounds < FEWEST_ROUNDS => format!(
+            "Too few rounds for a verdict on {this} and {that}: {rounds}, and {FEWEST_ROUNDS} are \
+             needed; see --max-time."
+        ),
         Verdict::Worse => format!("{that} is cheaper than {this}{all}: {this} {costs}."),
         Verdict::Better => format!("{this} is cheaper than {that}{all}: it {costs}."),
         Verdict::NoDifference => {

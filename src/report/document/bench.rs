@@ -55,6 +55,24 @@ pub struct BenchResult {
     pub rows: Vec<Row>,
 }
 
+impl BenchResult {
+    /// Whether all parts refer to contestants that there are; what is wrong if not.
+    pub fn check(&self) -> Result<(), String> {
+        let contestants = self.contestants.len();
+        for row in &self.rows {
+            let standings = row.standings.iter().map(|standing| standing.contestant);
+            let compared = row.comparisons.iter().map(|comparison| comparison.contestant);
+            if standings.chain(compared).any(|contestant| contestant >= contestants) {
+                return Err(format!("it has {contestants} contestants, and speaks of more"));
+            }
+            if row.rounds.iter().any(|round| round.sides.len() != contestants + 1) {
+                return Err("a round has not a side for each contestant and the noise".into());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A server that competed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

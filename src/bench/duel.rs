@@ -19,7 +19,7 @@ use crate::load::preflight::sources_for_churn;
 use crate::load::run::COUNTABLE;
 use crate::load::tally::{Tally, histogram};
 use crate::load::watch::Watch;
-use crate::observe::{Held, Started};
+use crate::observe::{DYING, Held, Started};
 use crate::report::document::{Memory, OpenSlice, Round, Side, Slice};
 
 /// Slices of each server in a round: back and forth three times (see [`order`]).
@@ -45,10 +45,6 @@ const LATE: f64 = 0.05;
 
 /// A slice has this much for each client, or it would end before all had their turn.
 const PER_CLIENT: Duration = Duration::from_micros(25);
-
-/// How long a server that has cut its clients off may take to be found dead: shells and keepers
-/// stand between it and us, and a core dump may.
-const DYING: Duration = Duration::from_secs(1);
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use socklab::bench::placement::{Placement, Sharing};
 use socklab::bench::{self, Plan};
-use socklab::engine::raise_open_files;
 use socklab::load::pace::Pace;
+use socklab::load::preflight;
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{CpuList, Launcher, allowed};
@@ -20,8 +20,8 @@ use super::load::message;
 use super::progress::Progress;
 use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
 
-/// Descriptors beside those of clients, as the preflight of `load` has it.
-const RESERVED_FILES: usize = 64;
+/// Descriptors for each server beside its connections: pipes to its keeper, an epoll, a timer.
+const FILES_OF_A_SERVER: usize = 8;
 
 /// Compare servers under the same load, in turns
 ///
@@ -108,16 +108,15 @@ impl Bench {
         let cpus =
             allowed().map_err(|error| format!("cannot tell which CPUs there are: {error}"))?;
         let placement = Placement::new(self.cpus, self.server_cpus.clone(), &cpus)?;
-        let open_files = raise_open_files()
-            .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
         let most = self.clients.iter().copied().max().unwrap_or(0);
         // All servers are alive at once, the baseline twice.
-        let room = open_files.saturating_sub(RESERVED_FILES) / (contestants.len() + 1);
+        let servers = contestants.len() + 1;
+        let room = preflight::room(FILES_OF_A_SERVER * servers)? / servers;
         if most > room {
             return Err(format!(
                 "cannot open {most} connections to each of {} servers (the first one is started \
                  twice): the limit on open files (ulimit -n) leaves room for {room}; lower --clients",
-                contestants.len() + 1
+                servers
             )
             .into());
         }

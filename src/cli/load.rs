@@ -15,7 +15,7 @@ use socklab::load::run::{self, Plan};
 use socklab::load::target::Target;
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
-use socklab::observe::{Launcher, ProcessTree, allowed};
+use socklab::observe::{DYING, Launcher, ProcessTree, allowed};
 use socklab::report::document::{Document, LoadOptions, LoadResult};
 use socklab::report::{csv, hdr, text};
 
@@ -128,9 +128,6 @@ pub struct Load {
     hdr: Option<PathBuf>,
 }
 
-/// How long the end of a server takes to be known once its connections have ended.
-const DYING: Duration = Duration::from_secs(1);
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Expect {
     /// What was sent
@@ -157,7 +154,10 @@ impl Load {
     /// Loads, reports, and says by the exit status what came of it.
     pub fn run(self) -> Result<(), Failure> {
         if let Some(contradiction) = self.contradiction() {
-            Cli::command().error(ErrorKind::ArgumentConflict, contradiction).exit();
+            let mut cli = Cli::command();
+            cli.build();
+            let load = cli.find_subcommand_mut("load").expect("it is the one that runs");
+            load.error(ErrorKind::ArgumentConflict, contradiction).exit();
         }
         output::check(&[&self.json, &self.csv, &self.hdr])?;
         let watch = Arc::new(Watch::new());

@@ -7,16 +7,13 @@ use super::driver::Party;
 use crate::engine::raise_open_files;
 use crate::failure::cause;
 
-/// Descriptors for anything but clients: three standard streams, libraries, results, and three for
-/// each thread.
+/// Descriptors for anything but clients: three standard streams, libraries, results.
 const RESERVED_FILES: usize = 32;
 
 /// Raises the limit on open files, and says in one line what this machine cannot do for `party`.
 pub fn check(party: &Party) -> Result<(), String> {
-    let open_files = raise_open_files()
-        .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
-    let in_use = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    files(party.clients, open_files.saturating_sub(in_use + RESERVED_FILES + 3 * party.threads))?;
+    // An epoll, what wakes it, and a timer for each thread.
+    files(party.clients, room(3 * party.threads)?)?;
     if let Some(other) =
         party.sources.iter().find(|source| source.is_ipv4() != party.server.is_ipv4())
     {
@@ -35,6 +32,15 @@ pub fn check(party: &Party) -> Result<(), String> {
         })?;
     }
     ports(party.clients, local_ports(), party.sources.len().max(1))
+}
+
+/// Connections that may be open at once, with so many descriptors `beside` them. Raises the limit on
+/// open files.
+pub fn room(beside: usize) -> Result<usize, String> {
+    let open_files = raise_open_files()
+        .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
+    let in_use = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    Ok(open_files.saturating_sub(in_use + RESERVED_FILES + beside))
 }
 
 fn files(clients: usize, free: usize) -> Result<(), String> {

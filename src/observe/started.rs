@@ -25,6 +25,10 @@ const TRIES: usize = 3;
 /// Between two attempts to connect to a server that does not listen yet.
 const RETRY: Duration = Duration::from_millis(3);
 
+/// How long a server that has cut its clients off may take to be found dead: shells and keepers
+/// stand between it and us, and a core dump may.
+pub const DYING: Duration = Duration::from_secs(1);
+
 /// How servers are started.
 #[derive(Clone, Debug)]
 pub struct Launcher {

@@ -7,7 +7,7 @@ mod client;
 mod conversation;
 mod ending;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
@@ -54,7 +54,10 @@ const STOPPING: u64 = 2_000_000_000;
 /// is no fault.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-const EVENTS: usize = 1024;
+/// Sockets whose news one `poll` can bring. The kernel looks at each of them to tell it; with a
+/// thousand at once, the first ones have left the cache again when their turn comes, and a message
+/// of 1,000 clients costs 6 % more.
+const EVENTS: usize = 64;
 const TIMER: Token = Token(usize::MAX);
 
 /// Who calls whom.
@@ -103,6 +106,8 @@ pub struct Crowd {
     timer: TimerFd,
     /// Clients that go on without news.
     again: VecDeque<usize>,
+    /// What those have received who should not have received it.
+    suspects: BTreeMap<usize, Vec<u8>>,
     /// Calls made so far.
     calls: usize,
     /// Clients that wait for something.
@@ -147,6 +152,7 @@ impl Crowd {
             input: Buffer::new(PIECE),
             timer,
             again: VecDeque::new(),
+            suspects: BTreeMap::new(),
             calls: 0,
             busy: 0,
             ramping: false,

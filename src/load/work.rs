@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 /// After so many bytes a seeded stream repeats. A prime, so that no two messages in a row are alike,
-/// whatever their size.
-const PERIOD: usize = 262_139;
+/// whatever their size. Small enough to stay in the cache beside what the kernel needs there.
+const PERIOD: usize = 65_537;
 
 /// The longest piece that can be had at once.
 pub const PIECE: usize = 128 * 1024;
@@ -127,7 +127,9 @@ impl Stream {
             memory.extend_from_slice(&word.to_le_bytes());
         }
         memory.truncate(PERIOD);
-        memory.extend_from_within(..PIECE);
+        while memory.len() < PERIOD + PIECE {
+            memory.extend_from_within(..PERIOD.min(PERIOD + PIECE - memory.len()));
+        }
         Stream { memory, period: PERIOD, stride: STRIDE }
     }
 

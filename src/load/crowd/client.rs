@@ -8,28 +8,15 @@ use mio::net::TcpStream;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::load::fault::EVIDENCE;
-
 /// Counts bytes and messages of its present connection.
+///
+/// In the order of use: a message touches the first cache line and no other, unless more of them are
+/// in flight.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Client {
     pub stream: Option<TcpStream>,
     pub state: State,
-    /// When connect(2) was called.
-    pub called: u64,
-    /// Messages it may begin.
-    pub goal: u64,
-    /// Bytes sent and heard.
-    pub sent: u64,
-    pub heard: u64,
-    /// Messages begun and answered.
-    pub begun: u64,
-    pub answered: u64,
-    /// Messages that were begun before this slice, and those due in it (open loop).
-    pub before: u64,
-    pub due: u64,
-    /// When the messages in flight were sent.
-    pub sent_at: VecDeque<u64>,
     /// The kernel took less than it was given: until there is news, it takes no more.
     pub blocked: bool,
     /// There is something to read, as far as is known.
@@ -40,10 +27,33 @@ pub struct Client {
     pub queued: bool,
     /// It was counted among those who wait for something.
     pub busy: bool,
+    /// Messages it may begin.
+    pub goal: u64,
+    /// Bytes sent and heard.
+    pub sent: u64,
+    pub heard: u64,
+    /// Messages begun and answered.
+    pub begun: u64,
+    pub answered: u64,
+    /// When the oldest message in flight was sent, and those after it.
+    oldest: u64,
+    later: VecDeque<u64>,
+    /// When connect(2) was called.
+    pub called: u64,
+    /// Messages that were begun before this slice, and those due in it (open loop).
+    pub before: u64,
+    pub due: u64,
 }
 
+// mio's streams are larger where it checks itself.
+#[cfg(not(debug_assertions))]
+const _: () = {
+    assert!(std::mem::offset_of!(Client, later) == 64);
+    assert!(size_of::<Client>() == 128);
+};
+
 /// Where a client stands.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// Not connected, and not called upon to be.
     #[default]
@@ -55,7 +65,7 @@ pub enum State {
     /// It has said that it will send no more, and waits for the server's end.
     Leaving,
     /// It has received what it should not have, and collects what follows, to say what that was.
-    Suspecting(Vec<u8>),
+    Suspecting,
     /// Lost to a fault.
     Out,
 }
@@ -92,17 +102,23 @@ impl Client {
         }
     }
 
-    /// Keeps what should not have come. `true` when there is enough of it.
-    pub fn suspect(&mut self, bytes: &[u8]) -> bool {
-        if !matches!(self.state, State::Suspecting(_)) {
-            self.state = State::Suspecting(Vec::new());
+    /// One more message was begun.
+    pub fn begin(&mut self, now: u64) {
+        match self.begun - self.answered {
+            0 => self.oldest = now,
+            _ => self.later.push_back(now),
         }
-        let State::Suspecting(evidence) = &mut self.state else {
-            return false;
-        };
-        let room = EVIDENCE - evidence.len();
-        evidence.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        evidence.len() == EVIDENCE
+        self.begun += 1;
+    }
+
+    /// The oldest message in flight is answered; says when it was begun.
+    pub fn answer(&mut self) -> u64 {
+        let begun = self.oldest;
+        self.answered += 1;
+        if self.answered < self.begun {
+            self.oldest = self.later.pop_front().expect("each message in flight has its time");
+        }
+        begun
     }
 }
 

@@ -1,13 +1,17 @@
 //! What a client does in its turn: call, hear what there is, say what it may.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Shutdown;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
+use mio::net::TcpStream;
 use mio::{Interest, Token};
+use rustix::net::{RecvFlags, SendFlags};
 
 use super::client::State;
 use super::{Crowd, PIECES_PER_TURN};
+use crate::load::fault::EVIDENCE;
 use crate::load::work::PIECE;
 
 impl Crowd {
@@ -23,7 +27,7 @@ impl Crowd {
                 self.hear(index);
                 self.say(index);
             }
-            State::Talking | State::Leaving | State::Suspecting(_) => {
+            State::Talking | State::Leaving | State::Suspecting => {
                 self.hear(index);
                 self.say(index);
             }
@@ -41,7 +45,7 @@ impl Crowd {
         let client = &self.clients[index];
         let busy = match client.state {
             State::Calling | State::Leaving => true,
-            State::Away | State::Out | State::Suspecting(_) => false,
+            State::Away | State::Out | State::Suspecting => false,
             State::Talking if self.work.listens_only() => {
                 if self.ramping {
                     client.heard == 0
@@ -106,10 +110,10 @@ impl Crowd {
         }
         for _ in 0..PIECES_PER_TURN {
             let client = &mut self.clients[index];
-            let Some(stream) = client.stream.as_mut().filter(|_| client.readable) else {
+            let Some(stream) = client.stream.as_ref().filter(|_| client.readable) else {
                 return;
             };
-            match stream.read(self.input.bytes()) {
+            match receive(stream, self.input.bytes()) {
                 Ok(0) => return self.hung_up(index),
                 Ok(n) => {
                     self.now = self.watch.now();
@@ -133,11 +137,8 @@ impl Crowd {
         self.progress = self.now;
         self.tally.received += n as u64;
         let came = &self.input.bytes()[..n];
-        if let State::Suspecting(_) = client.state {
-            if client.suspect(came) {
-                self.conclude(index);
-            }
-            return;
+        if client.state == State::Suspecting {
+            return self.suspect(index, 0..n);
         }
         if client.heard == 0 {
             self.times.first_byte.saturating_record(self.now - client.called);
@@ -149,21 +150,32 @@ impl Crowd {
             None => room,
         };
         client.heard += right as u64;
-        let mut answered = client.heard.checked_div(self.work.reply).unwrap_or(client.answered);
-        if !self.work.listens_only() {
-            answered = answered.min(client.begun);
-            for answer in client.answered..answered {
-                let sent_at = client.sent_at.pop_front().unwrap_or(self.now);
-                self.times.service.saturating_record(self.now - sent_at);
-                if let Some(schedule) = &self.pace.schedule {
-                    let due = schedule.due(number, answer.saturating_sub(client.before));
-                    self.times.latency.saturating_record(self.now.saturating_sub(due));
-                }
-            }
+        let answered = client.heard.checked_div(self.work.reply).unwrap_or(client.answered);
+        if self.work.listens_only() {
+            self.tally.messages += answered - client.answered;
+            client.answered = answered;
         }
-        self.tally.messages += answered - client.answered;
-        client.answered = answered;
-        if right < n && client.suspect(&came[right..]) {
+        while client.answered < answered.min(client.begun) {
+            let nth = client.answered.saturating_sub(client.before);
+            self.times.service.saturating_record(self.now - client.answer());
+            if let Some(schedule) = &self.pace.schedule {
+                let due = schedule.due(number, nth);
+                self.times.latency.saturating_record(self.now.saturating_sub(due));
+            }
+            self.tally.messages += 1;
+        }
+        if right < n {
+            self.suspect(index, right..n);
+        }
+    }
+
+    /// Keeps what should not have come, until there is enough of it.
+    fn suspect(&mut self, index: usize, came: Range<usize>) {
+        self.clients[index].state = State::Suspecting;
+        let evidence = self.suspects.entry(index).or_default();
+        let room = EVIDENCE - evidence.len();
+        evidence.extend(self.input.bytes()[came].iter().take(room));
+        if evidence.len() == EVIDENCE {
             self.conclude(index);
         }
     }
@@ -191,26 +203,25 @@ impl Crowd {
             }
             pieces += 1;
             let piece = (PIECE as u64).min(goal - client.sent) as usize;
-            let stream = client.stream.as_mut().expect("it is talking");
-            match stream.write(&self.work.sent.piece(number, client.sent)[..piece]) {
+            let stream = client.stream.as_ref().expect("it is talking");
+            match send(stream, &self.work.sent.piece(number, client.sent)[..piece]) {
                 Ok(n) => {
                     client.sent += n as u64;
                     client.blocked = n < piece;
                     self.tally.sent += n as u64;
                     self.progress = self.now;
-                    let begun = client.sent.div_ceil(message);
-                    let new = begun - client.begun;
+                    let new = client.sent.div_ceil(message) - client.begun;
                     self.tally.begun += new;
                     if self.work.reply > 0 {
                         for _ in 0..new {
-                            client.sent_at.push_back(self.now);
+                            client.begin(self.now);
                         }
                     } else {
                         let taken = client.sent / message;
                         self.tally.messages += taken - client.answered;
                         client.answered = taken;
+                        client.begun += new;
                     }
-                    client.begun = begun;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.blocked = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -256,4 +267,16 @@ fn matching(came: &[u8], due: &[u8]) -> usize {
         return came.len();
     }
     came.iter().zip(due).take_while(|(came, due)| came == due).count()
+}
+
+/// recv(2) without what the C library does around it in a process with threads, in case they should
+/// be cancelled: 1.5 % of the driver's time.
+fn receive(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    let (n, _) = rustix::net::recv(stream, into, RecvFlags::empty())?;
+    Ok(n)
+}
+
+/// send(2), in the same way.
+fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
 }

@@ -12,7 +12,7 @@ impl Crowd {
     pub(super) fn hung_up(&mut self, index: usize) {
         let client = &mut self.clients[index];
         match client.state {
-            State::Suspecting(_) => self.conclude(index),
+            State::Suspecting => self.conclude(index),
             State::Leaving if client.answered >= client.begun => {
                 client.stream = None;
                 client.state = State::Away;
@@ -33,7 +33,7 @@ impl Crowd {
     }
 
     pub(super) fn broken(&mut self, index: usize, error: &io::Error) {
-        if let State::Suspecting(_) = self.clients[index].state {
+        if self.clients[index].state == State::Suspecting {
             return self.conclude(index);
         }
         self.lose(index, Kind::Reset, cause(error));
@@ -76,10 +76,8 @@ impl Crowd {
     }
 
     pub(super) fn conclude_suspicions(&mut self) {
-        for index in 0..self.clients.len() {
-            if let State::Suspecting(_) = self.clients[index].state {
-                self.conclude(index);
-            }
+        while let Some((&index, _)) = self.suspects.first_key_value() {
+            self.conclude(index);
         }
     }
 
@@ -87,12 +85,12 @@ impl Crowd {
     pub(super) fn conclude(&mut self, index: usize) {
         let number = self.number(index);
         let client = &self.clients[index];
-        let State::Suspecting(evidence) = &client.state else {
+        let Some(evidence) = self.suspects.remove(&index) else {
             return;
         };
         let allowed = self.work.allowed(client.sent);
         let who = (number, self.callers.of);
-        let (kind, detail) = fault::diagnose(&self.work, who, client.heard, allowed, evidence);
+        let (kind, detail) = fault::diagnose(&self.work, who, client.heard, allowed, &evidence);
         self.lose(index, kind, detail);
     }
 

@@ -12,7 +12,8 @@ use hdrhistogram::Histogram;
 
 use super::Plan;
 use crate::load::Failure;
-use crate::load::crowd::{Callers, Crowd, Until};
+use crate::load::callers::{Callers, Until};
+use crate::load::crowd::Crowd;
 use crate::load::fault::Kind;
 use crate::load::pace::{Pace, Schedule};
 use crate::load::preflight::sources_for_churn;

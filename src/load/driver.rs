@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::crowd::{Callers, Crowd, Until};
+use super::callers::{Callers, Until};
+use super::crowd::Crowd;
 use super::fault::Faults;
 use super::pace::{Pace, Schedule};
 use super::tally::{Tally, Times};

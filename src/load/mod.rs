@@ -3,10 +3,12 @@
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
 //! [`driver`] brings them together.
 
+pub mod callers;
 pub mod condition;
 pub mod crowd;
 pub mod driver;
 pub mod fault;
+mod lookout;
 pub mod pace;
 pub mod preflight;
 pub mod run;

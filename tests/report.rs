@@ -56,6 +56,7 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         service_time: None,
         connect: None,
         first_byte: None,
+        datagrams: None,
         faults: Faults::default(),
         driver: Driver::default(),
         server: None,

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use super::Plan;
 use crate::load::Failure;
 use crate::load::callers::{Callers, Until};
-use crate::load::crowd::Crowd;
+use crate::load::clients::Clients;
 use crate::load::fault::Kind;
 use crate::load::pace::{Pace, Schedule};
 use crate::load::preflight::sources_for_churn;
@@ -21,7 +21,8 @@ use crate::load::run::COUNTABLE;
 use crate::load::tally::{Tally, histogram};
 use crate::load::watch::Watch;
 use crate::observe::{DYING, Held, Started};
-use crate::report::document::{Memory, OpenSlice, Round, Side, Slice};
+use crate::report::document::{Datagrams, Memory, OpenSlice, Round, Side, Slice};
+use crate::transport::Transport;
 
 /// Slices of each server in a round: back and forth three times (see [`order`]).
 const PASSES: usize = 6;
@@ -50,6 +51,10 @@ const PER_CLIENT: Duration = Duration::from_micros(25);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a datagram may take, from process to process on one machine. A slice ends only when what
+/// is lost is known to be.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(200);
+
 /// Rounds with one number of clients.
 pub struct Duel<'a> {
     plan: &'a Plan,
@@ -64,13 +69,14 @@ pub struct Duel<'a> {
 struct Contender {
     name: String,
     server: Started,
-    crowd: Crowd,
+    load: Clients,
     memory: Option<Memory>,
     slices: Vec<Slice>,
     /// Messages answered in slices and what leads in to them, and context switches meanwhile.
     answered: u64,
     switches: u64,
     open: Option<OpenSlice>,
+    datagrams: Option<Datagrams>,
 }
 
 impl<'a> Duel<'a> {
@@ -118,8 +124,8 @@ impl<'a> Duel<'a> {
         if self.watch.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        for (latency, contender) in self.latencies.iter_mut().zip(&contenders) {
-            latency.add(&contender.crowd.times.latency).expect("all have the same bounds");
+        for (latency, contender) in self.latencies.iter_mut().zip(&mut contenders) {
+            latency.add(&contender.load.times().latency).expect("all have the same bounds");
         }
         self.rounds += 1;
         let stays = self.stays();
@@ -128,7 +134,7 @@ impl<'a> Duel<'a> {
     }
 
     fn start(&self, name: &str, command: &str) -> Result<Contender, Failure> {
-        let Plan { launcher, placement, .. } = self.plan;
+        let Plan { launcher, placement, transport, .. } = self.plan;
         let mut server = launcher
             .start(name, command, Some(&placement.servers))
             .map_err(|error| Failure::Failed(error.to_string()))?;
@@ -143,26 +149,32 @@ impl<'a> Duel<'a> {
                 false => sources_for_churn(server.address().ip()),
             },
             connect_rate: None,
-            patience: PATIENCE,
+            patience: match transport {
+                Transport::Tcp => PATIENCE,
+                Transport::Udp => DATAGRAM_PATIENCE,
+            },
             // Where the server needs the same CPU, waiting awake would be in its way.
             awake: placement.servers != placement.driver,
         };
         let before = server.tree().memory().map_err(|error| unseen(name, &error))?;
-        let mut crowd = Crowd::new(callers, self.plan.work.clone(), self.watch.clone())
-            .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
-        crowd.connect().map_err(|error| unseen(name, &error))?;
+        let mut load =
+            Clients::new(*transport, callers, self.plan.work.clone(), self.watch.clone())
+                .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
+        load.connect().map_err(|error| unseen(name, &error))?;
         let after = server.tree().memory().map_err(|error| unseen(name, &error))?;
-        let memory = (self.clients >= COUNTABLE)
+        // A server of datagrams holds nothing for one client.
+        let memory = (self.clients >= COUNTABLE && *transport == Transport::Tcp)
             .then(|| Held::per_connection(&before, &after, self.clients as u64));
         let mut contender = Contender {
             name: name.into(),
             server,
-            crowd,
+            load,
             memory,
             slices: Vec::new(),
             answered: 0,
             switches: 0,
             open: None,
+            datagrams: (*transport == Transport::Udp).then(Datagrams::default),
         };
         contender.check()?;
         Ok(contender)
@@ -215,19 +227,20 @@ impl<'a> Duel<'a> {
 
     /// Whether the rate was sustained.
     fn open_slice(&self, contender: &mut Contender, rate: f64) -> Result<bool, Failure> {
-        contender.crowd.times.clear_messages();
+        contender.load.times().clear_messages();
         let length = OPEN.max(PER_CLIENT * 4 * self.clients as u32);
         let schedule = Schedule { start: self.watch.now(), rate, clients: self.clients };
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;
-        let latency = &contender.crowd.times.latency;
+        let latency = &contender.load.times().latency;
         contender.open = Some(OpenSlice {
             messages: tally.messages,
             p50_ns: latency.value_at_percentile(50.0),
             p99_ns: latency.value_at_percentile(99.0),
             late: tally.late,
         });
-        let in_time = tally.late as f64 <= tally.begun as f64 * LATE;
+        let few = tally.begun as f64 * LATE;
+        let in_time = tally.late as f64 <= few && tally.datagrams.lost as f64 <= few;
         Ok(in_time && tally.elapsed <= length.mul_f64(1.0 + LATE))
     }
 }
@@ -236,23 +249,41 @@ impl Contender {
     fn slice(&mut self, pace: Pace, length: Duration, watch: &Watch) -> Result<Tally, Failure> {
         let time = Some(watch.now() + length.as_nanos() as u64);
         let tally = self
-            .crowd
+            .load
             .slice(pace, Until { time, messages: None })
             .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
         self.check()?;
+        if let Some(datagrams) = &mut self.datagrams {
+            *datagrams += Datagrams::of(&tally);
+            if tally.messages == 0 && !watch.stop.load(Ordering::Relaxed) {
+                return Err(self.silent());
+            }
+        }
         Ok(tally)
     }
 
-    /// A server that has lost or garbled a single answer is out, however fast it is.
+    /// Not one datagram was answered.
+    fn silent(&mut self) -> Failure {
+        let Contender { name, server, .. } = self;
+        Failure::Failed(match server.ended_within(DYING) {
+            Some(how) => format!("{name} {how}, and its clients were left without an answer"),
+            None => {
+                format!("{name} does not answer: not one datagram came back; does it echo UDP?")
+            }
+        })
+    }
+
+    /// A server that has lost or garbled a single answer is out, however fast it is. A datagram that
+    /// is lost is a figure, for nobody promised that it would arrive.
     fn check(&mut self) -> Result<(), Failure> {
-        let Some(fault) = self.crowd.faults.examples().next() else {
+        let Some(fault) = self.load.faults().examples().next() else {
             return Ok(());
         };
         let Contender { name, server, .. } = self;
         let cut_off = matches!(fault.kind, Kind::Short | Kind::Reset | Kind::Refused);
         Err(match server.ended_within(if cut_off { DYING } else { Duration::ZERO }) {
             Some(how) => Failure::Failed(format!("{name} {how}, and took its clients with it")),
-            None if self.crowd.faults.wrong_bytes() => {
+            None if self.load.faults().wrong_bytes() => {
                 Failure::Wrong(format!("{name} does not echo: {fault}"))
             }
             None => Failure::Failed(format!("{name} does not answer: {fault}")),
@@ -283,6 +314,7 @@ impl Contender {
             slices: self.slices,
             memory: self.memory,
             open: self.open,
+            datagrams: self.datagrams,
         }
     }
 }

@@ -60,6 +60,11 @@ impl Lookout {
         self.poll.registry()
     }
 
+    /// How long it sleeps at most.
+    pub fn glance(&self) -> Duration {
+        self.glance
+    }
+
     /// A slice begins.
     pub fn begin(&mut self) {
         self.began = (self.watch.now(), thread_cpu());

@@ -4,6 +4,7 @@
 //! [`driver`] brings them together.
 
 pub mod callers;
+pub mod clients;
 pub mod condition;
 pub mod crowd;
 pub mod driver;
@@ -15,6 +16,7 @@ pub mod run;
 mod search;
 pub mod tally;
 pub mod target;
+pub mod volley;
 pub mod watch;
 pub mod work;
 

@@ -8,7 +8,7 @@ use crate::bench::stats::FEWEST_ROUNDS;
 use crate::load::tally::FULL;
 use crate::observe::CpuList;
 
-use super::document::{BenchResult, Comparison, Metric, Row, Standing, Verdict};
+use super::document::{BenchResult, Comparison, Datagrams, Metric, Row, Standing, Verdict};
 
 /// Above this share of late messages, the schedule was not kept.
 const LATE: f64 = 0.01;
@@ -252,6 +252,14 @@ fn place_of(run: &Run) -> String {
         [from, ..] if run.last => format!("from {} on", clients(*from)),
         [.., to] if run.first => format!("up to {}", clients(*to)),
         [from, .., to] => format!("with {} to {}", count(*from as u64), clients(*to)),
+    }
+}
+
+/// "12 lost (0.0004 %)".
+pub fn lost(datagrams: &Datagrams) -> String {
+    match datagrams.lost {
+        0 => "0 lost".into(),
+        lost => format!("{} lost ({})", count(lost), small_percent(datagrams.loss())),
     }
 }
 

@@ -76,7 +76,8 @@ struct Contender {
     answered: u64,
     switches: u64,
     open: Option<OpenSlice>,
-    datagrams: Option<Datagrams>,
+    /// What became of datagrams in the closed loop, and in the open one.
+    datagrams: [Datagrams; 2],
 }
 
 impl<'a> Duel<'a> {
@@ -107,6 +108,7 @@ impl<'a> Duel<'a> {
         for contender in &mut contenders {
             self.closed_slice(contender)?;
             contender.slices.clear();
+            contender.datagrams = Default::default();
             contender.answered = 0;
             contender.switches = contender.switches_until_now()?;
         }
@@ -129,7 +131,8 @@ impl<'a> Duel<'a> {
         }
         self.rounds += 1;
         let stays = self.stays();
-        let sides = contenders.into_iter().map(|contender| contender.end(stays)).collect();
+        let transport = self.plan.transport;
+        let sides = contenders.into_iter().map(|one| one.end(stays, transport)).collect();
         Ok(Some(Round { sides }))
     }
 
@@ -174,7 +177,7 @@ impl<'a> Duel<'a> {
             answered: 0,
             switches: 0,
             open: None,
-            datagrams: (*transport == Transport::Udp).then(Datagrams::default),
+            datagrams: <[Datagrams; 2]>::default(),
         };
         contender.check()?;
         Ok(contender)
@@ -182,13 +185,15 @@ impl<'a> Duel<'a> {
 
     fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
         let length = self.plan.slice.max(PER_CLIENT * self.clients as u32);
-        contender.answered +=
-            contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?.messages;
+        let lead_in = contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?;
         let start_s = self.watch.now() as f64 / 1e9;
         let cpu = contender.cpu()?;
         let tally = contender.slice(self.plan.pace, length, self.watch)?;
         let cpu = contender.cpu()?.saturating_sub(cpu);
-        contender.answered += tally.messages;
+        for tally in [&lead_in, &tally] {
+            contender.answered += tally.messages;
+            contender.datagrams[0] += Datagrams::of(tally);
+        }
         contender.slices.push(Slice {
             start_s,
             elapsed_s: tally.elapsed.as_secs_f64(),
@@ -232,6 +237,8 @@ impl<'a> Duel<'a> {
         let schedule = Schedule { start: self.watch.now(), rate, clients: self.clients };
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;
+        // Of rates that were tried and not sustained, nothing is kept.
+        contender.datagrams[1] = Datagrams::of(&tally);
         let latency = &contender.load.times().latency;
         contender.open = Some(OpenSlice {
             messages: tally.messages,
@@ -253,16 +260,14 @@ impl Contender {
             .slice(pace, Until { time, messages: None })
             .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
         self.check()?;
-        if let Some(datagrams) = &mut self.datagrams {
-            *datagrams += Datagrams::of(&tally);
-            if tally.messages == 0 && !watch.stop.load(Ordering::Relaxed) {
-                return Err(self.silent());
-            }
+        let is_silent = tally.messages == 0 && tally.begun > 0;
+        if is_silent && !watch.stop.load(Ordering::Relaxed) {
+            return Err(self.silent());
         }
         Ok(tally)
     }
 
-    /// Not one datagram was answered.
+    /// Nothing was answered, and nothing was wrong: such are datagrams.
     fn silent(&mut self) -> Failure {
         let Contender { name, server, .. } = self;
         Failure::Failed(match server.ended_within(DYING) {
@@ -307,14 +312,16 @@ impl Contender {
         self.messages() as f64 / time
     }
 
-    fn end(self, stays: bool) -> Side {
+    fn end(self, stays: bool, transport: Transport) -> Side {
+        let [mut datagrams, open] = self.datagrams;
+        datagrams += open;
         let switches = self.switches as f64 / self.answered.max(1) as f64;
         Side {
             switches_per_message: stays.then_some(switches),
             slices: self.slices,
             memory: self.memory,
             open: self.open,
-            datagrams: self.datagrams,
+            datagrams: (transport == Transport::Udp).then_some(datagrams),
         }
     }
 }

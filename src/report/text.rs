@@ -346,6 +346,17 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
             .expect("a string takes everything");
         label = "";
     }
+    let mut label = "datagrams lost";
+    for standing in &row.standings {
+        let Some(datagrams) = &standing.datagrams else {
+            continue;
+        };
+        let name = words::name(result, standing.contestant);
+        let (lost, share) = (count(datagrams.lost), words::small_percent(datagrams.loss()));
+        writeln!(text, "  {label:<30}{name:<wide$}  {lost:>10}  {share}")
+            .expect("a string takes everything");
+        label = "";
+    }
     text
 }
 

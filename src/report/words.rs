@@ -76,7 +76,14 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
     let full =
         who(&|standing| standing.driver_busy > FULL && standing.cpus_busy < FULL * cpus as f64);
     let late = who(&is_late);
+    let losers = who(&|standing| standing.datagrams.is_some_and(|datagrams| datagrams.lost > 0));
     let mut warnings = Vec::new();
+    if !losers.is_empty() {
+        warnings.push(format!(
+            "{clients}: {losers} lost datagrams: what is lost is in no latency, and keeps its place \
+             in the window until it is given up."
+        ));
+    }
     if !full.is_empty() {
         warnings.push(format!(
             "{clients}: with {full} the load generator was full: throughput is a lower bound."

@@ -97,8 +97,10 @@ pub struct Bench {
 impl Bench {
     /// Measures and reports.
     pub fn run(mut self) -> Result<(), Failure> {
-        if self.udp && !(NUMBER..=longest(Ipv4Addr::LOCALHOST.into())).contains(&self.size) {
-            super::misused("bench", "a datagram has 8 to 65507 bytes, so change --size");
+        let most = longest(Ipv4Addr::LOCALHOST.into());
+        if self.udp && !(NUMBER..=most).contains(&self.size) {
+            let why = format!("a datagram has {NUMBER} to {most} bytes, so change --size");
+            super::misused("bench", why);
         }
         output::check(&[&self.html, &self.json, &self.csv])?;
         let contestants = contestants(std::mem::take(&mut self.server), self.udp)?;

@@ -1,6 +1,6 @@
 //! `socklab load`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use socklab::load::driver::{Length, Party};
 use socklab::load::pace::Pace;
 use socklab::load::run::{self, Plan};
 use socklab::load::target::Target;
-use socklab::load::volley::datagram::NUMBER;
+use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{DYING, Launcher, ProcessTree, allowed};
@@ -46,7 +46,7 @@ pub struct Load {
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "pid"])]
     server: Option<String>,
     /// Load the server that --server starts over UDP
-    #[arg(long, requires = "server")]
+    #[arg(long, requires = "server", conflicts_with = "target")]
     udp: bool,
     /// Also report what the process PID, its threads and its children use
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
@@ -136,9 +136,6 @@ pub struct Load {
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
 }
-
-/// The longest datagram of any kind of address.
-const MOST: usize = 65_527;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Expect {
@@ -255,14 +252,18 @@ impl Load {
 
     /// What datagrams cannot do.
     fn not_of_datagrams(&self) -> Option<String> {
+        let (most, over_ipv6) =
+            (longest(Ipv4Addr::LOCALHOST.into()), longest(Ipv6Addr::LOCALHOST.into()));
         let why = if self.message.is_some() {
             "a datagram has its number in front, so --message cannot be its text".into()
         } else if self.per_connection.is_some() {
             "datagrams have no connection to leave, so drop --per-connection".into()
         } else if self.expect == Expect::Source {
             "a datagram is answered only where one was sent, so use --expect none".into()
-        } else if !(NUMBER..=MOST).contains(&self.size) {
-            format!("a datagram has {NUMBER} to 65507 bytes ({MOST} over IPv6), so change --size")
+        } else if !(NUMBER..=over_ipv6).contains(&self.size) {
+            format!(
+                "a datagram has {NUMBER} to {most} bytes ({over_ipv6} over IPv6), so change --size"
+            )
         } else if self.expect == Expect::Sink
             && let Some(condition) = self.fail_if.iter().find(|one| one.is_of_datagrams())
         {

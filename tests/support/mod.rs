@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
 pub mod load;
+pub mod post;
 pub mod run;
 pub mod talk;
 pub mod wrong;

@@ -200,6 +200,29 @@ fn what_comes_late_was_lost_and_stays_lost() {
 }
 
 #[test]
+fn what_comes_for_an_earlier_slice_is_not_counted_in_this_one() {
+    let mut held = None;
+    let server = Post::bending(move |number, datagram| match number {
+        3 => {
+            held = Some(datagram);
+            vec![]
+        }
+        8 => held.take().into_iter().chain([datagram]).collect(),
+        _ => vec![datagram],
+    });
+    let party = party(server.address, 1, Work::echo(64, SEED));
+    let mut driver = Driver::new(&party, Arc::new(Watch::new())).unwrap();
+    driver.connect().unwrap();
+    let mut slice = |messages| {
+        let length = Length::Messages(messages);
+        driver.slice(Pace::closed(1), None, length).unwrap().tally
+    };
+    let (first, second) = (slice(5), slice(10));
+    assert_eq!((first.messages, first.datagrams), (4, Datagrams { lost: 1, ..sent(5) }));
+    assert_eq!((second.messages, second.datagrams), (10, sent(10)));
+}
+
+#[test]
 fn no_more_are_in_flight_than_were_asked_for() {
     for depth in [1, 7] {
         let most = Arc::new(AtomicU64::new(0));

@@ -27,7 +27,8 @@
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
 //! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
 //! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
-//!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch.
+//!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch; and by a
+//!    `volley`, where each message is a datagram that may be lost, come twice or come late.
 //! 8. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome
 //!    (`stats`). [`observe`]: what server processes use, and how none is left behind.
 //! 9. [`report`]: the documents that `load` and `bench` write, and what people read.

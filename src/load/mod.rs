@@ -1,7 +1,8 @@
 //! Load on any server, and what became of it.
 //!
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
-//! [`driver`] brings them together.
+//! [`driver`] brings them together, with a [`crowd`] of connections or a [`volley`] of datagrams on
+//! each of its threads.
 
 pub mod callers;
 pub mod clients;

@@ -90,7 +90,7 @@ pub struct Contestant {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Connections to each server.
+    /// Connections to each server; of datagrams, sockets that send to it.
     pub clients: usize,
     /// Messages per second of the open-loop part: what all contestants sustain.
     pub open_rate: Option<f64>,

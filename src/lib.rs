@@ -40,7 +40,7 @@
 //! let stop = Arc::new(Stop::new()?);
 //! let endpoints = listen("localhost", 0)?
 //!     .into_iter()
-//!     .map(|listener| Endpoint { listener, service: Arc::new(Echo) })
+//!     .map(|listener| Endpoint::Stream { listener, service: Arc::new(Echo) })
 //!     .collect();
 //! stop.request(); // or stop.on_signals()?, to serve until Ctrl-C
 //! Engine::Poll.run(endpoints, Limits::default(), stop)?;

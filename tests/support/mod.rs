@@ -55,7 +55,7 @@ impl Server {
         let service: Arc<dyn Service> = Arc::new(service);
         let endpoints = listeners
             .into_iter()
-            .map(|listener| Endpoint { listener, service: service.clone() })
+            .map(|listener| Endpoint::Stream { listener, service: service.clone() })
             .collect();
         let stop = Arc::new(Stop::new().expect("a socket pair can be had"));
         let stopped = stop.clone();

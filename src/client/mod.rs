@@ -6,6 +6,7 @@
 
 mod message;
 mod pipe;
+mod screen;
 mod terminal;
 
 use std::fmt;

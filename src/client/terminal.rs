@@ -8,13 +8,9 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
-use std::time::Duration;
 
 use super::screen::{Screen, forget_typed};
-use super::{CHUNK, Error};
-
-/// How long the server may take to answer the last line once the person has left.
-const FAREWELL: Duration = Duration::from_secs(1);
+use super::{CHUNK, Error, FAREWELL};
 
 /// Sends each line typed, with its line end, and shows what comes back. `exit`, Ctrl-D, or the
 /// server's end leaves. Any bytes are shown as they come: what they mean is the terminal's affair.

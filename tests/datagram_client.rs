@@ -11,11 +11,10 @@ use std::sync::mpsc;
 use assert_cmd::assert::Assert;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
+use support::PATIENCE;
 use support::datagram::{DatagramHost, echo};
 use support::talk::{Talker, command};
-use support::{PATIENCE, eventually};
 
 /// The most that a datagram carries over IPv4, and over IPv6.
 const MOST: [usize; 2] = [65_507, 65_527];
@@ -217,13 +216,15 @@ fn only_the_server_is_heard() {
         echo(socket, datagram, from);
     });
     message(host.address, "hello", &[]).success().stdout("hello");
-    pipe(host.address, "hello\n", &[]).success().stdout("hello\n");
+    pipe(host.address, "hello\n", &["--timeout", "1h"]).success().stdout("hello\n");
 }
 
 #[test]
 fn whichever_address_of_a_name_serves_is_found() {
     for host in at_either_loopback() {
-        for (arguments, input) in [(&["--message", "hello\n"][..], ""), (&[], "hello\n")] {
+        for (arguments, input) in
+            [(&["--message", "hello\n"][..], ""), (&["--timeout", "1h"], "hello\n")]
+        {
             to_localhost(&host, arguments, input).success().stdout("hello\n").stderr(is_empty());
         }
     }
@@ -234,7 +235,7 @@ fn a_message_passes_an_address_that_is_silent() {
     let host = DatagramHost::on(bound("::1"), echo);
     // The first of the two addresses: if somebody else has it, that is as good.
     let _silent = UdpSocket::bind(("127.0.0.1", host.address.port()));
-    let arguments = ["--message", "hello", "--timeout", "250ms", "--retries", "0"];
+    let arguments = ["--message", "hello", "--timeout", "250ms", "--retries", "9"];
     to_localhost(&host, &arguments, "").success().stdout("hello");
 }
 
@@ -254,6 +255,13 @@ fn each_line_of_a_pipe_is_a_datagram_with_its_end() {
 }
 
 #[test]
+fn an_answer_of_no_bytes_is_one_in_a_pipe_too() {
+    let host = DatagramHost::of(|socket, _, from| echo(socket, b"", from));
+    let outcome = pipe(host.address, "a\nb\n", &["--timeout", "1h"]);
+    outcome.success().stdout(is_empty()).stderr(is_empty());
+}
+
+#[test]
 fn an_input_of_no_bytes_sends_nothing() {
     let silent = bound("127.0.0.1");
     let outcome = pipe(silent.local_addr().expect("it is bound"), "", &["--timeout", "1h"]);
@@ -267,7 +275,8 @@ fn a_pipe_is_no_faster_than_its_answers() {
     let short: String = (0..20_000).map(|number| format!("{number}\n")).collect();
     let long: String = (0..200).map(|_| "x".repeat(MOST[0] - 1) + "\n").collect();
     for input in [short, long] {
-        let outcome = pipe(host.address, input.clone(), &[]).success().stderr(is_empty());
+        let outcome =
+            pipe(host.address, input.clone(), &["--timeout", "10s"]).success().stderr(is_empty());
         // In whichever order.
         assert!(outcome.get_output().stdout == input.into_bytes(), "something was lost");
     }
@@ -281,12 +290,9 @@ fn datagrams_of_a_pipe_that_were_not_answered_are_told() {
         }
     });
     let input = "1\n2\ndrop\n4\ndrop\n6\n7\n8\n9\ndrop";
-    let outcome = pipe(host.address, input, &["--timeout", "250ms"]).success();
+    let outcome = pipe(host.address, input, &["--timeout", "1s"]).success();
     let lost = "WARN ] 3 of 10 datagrams were not answered\n";
     outcome.stdout("1\n2\n4\n6\n7\n8\n9\n").stderr(contains(lost));
-    assert!(
-        pipe(host.address, "drop\n", &["--timeout", "100ms"]).get_output().status.code() == Some(1)
-    );
 }
 
 #[test]

@@ -37,7 +37,9 @@ const RETRIES: u32 = 2;
 /// Over UDP nothing connects: --message is one datagram, and so is each line on a terminal or in a
 /// pipe, with its line end. On a terminal, answers that are lost or late are told. A pipe ends when
 /// its input has, and as many answers have come as datagrams were sent, or none for --timeout. What
-/// was not answered is told on standard error; the exit status is 1 if nothing was.
+/// was not answered is told on standard error; the exit status is 1 if nothing was. Of a name with
+/// several addresses the next one is tried where one refuses, and with --message also where one is
+/// silent.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Client {

@@ -37,6 +37,7 @@ pub fn message(
                         return Err(error);
                     }
                 }
+                // No input is waited for.
                 Event::Silence | Event::Input => {
                     datagrams += 1;
                     debug!("attempt {}: no answer from {}", attempt + 1, server.address());

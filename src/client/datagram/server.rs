@@ -25,7 +25,7 @@ const LIMIT_IPV6: usize = 65_535 - 8;
 /// Whom the client talks to, at one address at a time.
 pub struct Server {
     name: String,
-    /// None is left out until it has failed; never empty while the server is in use.
+    /// Never empty, but after [`Server::leave_current`] has said so.
     sockets: Vec<(SocketAddr, UdpSocket)>,
     current: usize,
     buffer: Vec<u8>,
@@ -103,7 +103,8 @@ impl Server {
         self.current = (self.current + 1) % self.sockets.len();
     }
 
-    /// Gives the current address up for the next one; `false` when there is none.
+    /// Gives the current address up for the next one; `false` when there is none, and then nothing
+    /// more can be sent.
     pub fn leave_current(&mut self) -> bool {
         self.sockets.remove(self.current);
         if self.current == self.sockets.len() {
@@ -112,7 +113,8 @@ impl Server {
         !self.sockets.is_empty()
     }
 
-    /// Sleeps until there is an answer, or `input` to read, or it is `until`.
+    /// Sleeps until there is an answer, or `input` to read, or it is `until`. Fails if the kernel
+    /// cannot wait at all.
     pub fn wait(
         &mut self,
         input: Option<BorrowedFd>,

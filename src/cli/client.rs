@@ -68,33 +68,40 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, talks, and returns when the conversation is over.
+    /// Talks, and returns when the conversation is over.
     pub fn run(self) -> Result<(), Failure> {
         let always = Arc::new(AtomicBool::new(true));
         flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always)
             .map_err(|error| format!("cannot prepare for Ctrl-C: {error}"))?;
-        let person = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let text = self.message.as_ref().map(|text| text.as_encoded_bytes());
-        if self.udp {
-            let patience = self.timeout.unwrap_or(PATIENCE_UDP);
-            let server = datagram::Server::open(&self.host, self.port)?;
-            match text {
-                Some(text) => {
-                    let retries = self.retries.unwrap_or(RETRIES);
-                    datagram::message(server, text, patience, retries)?;
-                }
-                None if person => datagram::terminal(server, patience)?,
-                None => datagram::pipe(server, patience)?,
-            }
-            return Ok(());
+        match self.udp {
+            true => Ok(self.send_datagrams()?),
+            false => Ok(self.connect()?),
         }
+    }
+
+    fn connect(&self) -> Result<(), client::Error> {
         let patience = self.timeout.unwrap_or(PATIENCE);
         let stream = client::connect(&self.host, self.port, patience)?;
-        match text {
-            Some(text) => client::message(stream, text, patience)?,
-            None if person => client::terminal(stream)?,
-            None => client::pipe(stream)?,
+        match &self.message {
+            Some(text) => client::message(stream, text.as_encoded_bytes(), patience),
+            None if at_terminal() => client::terminal(stream),
+            None => client::pipe(stream),
         }
-        Ok(())
     }
+
+    fn send_datagrams(&self) -> Result<(), client::Error> {
+        let patience = self.timeout.unwrap_or(PATIENCE_UDP);
+        let retries = self.retries.unwrap_or(RETRIES);
+        let server = datagram::Server::open(&self.host, self.port)?;
+        match &self.message {
+            Some(text) => datagram::message(server, text.as_encoded_bytes(), patience, retries),
+            None if at_terminal() => datagram::terminal(server, patience),
+            None => datagram::pipe(server, patience),
+        }
+    }
+}
+
+/// Whether a person types here and reads the answers.
+fn at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }

@@ -15,8 +15,8 @@ use super::lines::Lines;
 use super::server::{Event, Server};
 use crate::client::{Error, printed, stdout};
 
-/// Datagrams under way at once. Linux gives a socket room for 277 small ones (net.core.rmem_default,
-/// and what each costs besides its bytes), which the server shares among its clients.
+/// Datagrams under way at once. Linux gives a socket room for 256 small ones (measured: what each
+/// costs besides its bytes counts, too), which the clients of a server share.
 const WINDOW: usize = 64;
 
 /// The same for long ones, of which that memory holds three.

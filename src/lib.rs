@@ -25,7 +25,8 @@
 //!    each place where a thread sleeps is marked.
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
-//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
+//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person; and
+//!    [`client::datagram`], where nothing connects.
 //! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
 //!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch.
 //! 8. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod datagram;
 pub mod load;
 pub mod run;
 pub mod talk;

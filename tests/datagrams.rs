@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use socklab::engine::{Endpoint, Engine, Limits, listen_both, listen_datagrams};
 use socklab::service::{Chargen, Discard, Echo};
-use socklab::session::Responder;
+use socklab::session::{Reply, Responder};
 use support::{PATIENCE, Process, Server, connect, on_both_engines};
 
 /// A client with an address of its own, which hears `server` only.
@@ -53,7 +53,7 @@ impl Counting {
 }
 
 impl Responder for Counting {
-    fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> bool {
+    fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
         self.0.fetch_add(1, Ordering::SeqCst);
         Echo.respond(from, datagram, reply)
     }
@@ -184,9 +184,9 @@ on_both_engines! {
         /// Takes its time, so that datagrams are always waiting.
         struct Slow;
         impl Responder for Slow {
-            fn respond(&self, _: SocketAddr, _: &[u8], _: &mut Vec<u8>) -> bool {
+            fn respond(&self, _: SocketAddr, _: &[u8], _: &mut Vec<u8>) -> Reply {
                 thread::sleep(Duration::from_micros(50));
-                false
+                Reply::None
             }
         }
         let (mut listeners, mut sockets) = listen_both("127.0.0.1", 0).unwrap();
@@ -231,10 +231,10 @@ on_both_engines! {
     fn an_answer_longer_than_its_datagram_is_not_sent(engine) {
         struct Longer;
         impl Responder for Longer {
-            fn respond(&self, _: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> bool {
+            fn respond(&self, _: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
                 reply.extend_from_slice(datagram);
                 reply.extend_from_slice(if datagram == b"more" { b"!" } else { b"" });
-                true
+                Reply::Written
             }
         }
         let server = Server::of_datagrams(engine, "127.0.0.1", Longer, Limits::default());
@@ -246,7 +246,7 @@ on_both_engines! {
     fn a_responder_that_panics_fails_one_datagram(engine) {
         struct Panics;
         impl Responder for Panics {
-            fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> bool {
+            fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
                 assert_ne!(datagram, b"panic", "as the test wants it");
                 Echo.respond(from, datagram, reply)
             }

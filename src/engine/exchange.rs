@@ -20,7 +20,7 @@ use super::buffer::Buffer;
 use super::explain;
 use super::guard::{Guard, Header, Refusal};
 use super::journal::Journal;
-use crate::session::Responder;
+use crate::session::{Reply, Responder};
 
 /// Datagrams taken with one system call at most.
 pub(super) const BATCH: usize = 32;
@@ -95,21 +95,25 @@ impl Exchange {
         // One that panics has failed at this datagram, and at no other.
         let call =
             AssertUnwindSafe(|| self.responder.respond(header.from, datagram, &mut self.reply));
-        let answers = catch_unwind(call).unwrap_or_else(|_| {
+        let reply = catch_unwind(call).unwrap_or_else(|_| {
             error!("a responder panicked; its datagram stays unanswered");
-            false
+            Reply::None
         });
-        if answers && self.reply.len() > length {
+        let from = header.from;
+        let reply = match reply {
+            Reply::None => {
+                explain!("{length} bytes from {from}: no answer is due");
+                return;
+            }
+            Reply::Repeat => datagram,
+            Reply::Written => &self.reply,
+        };
+        if reply.len() > length {
             error!("an answer is longer than its datagram, and is not sent");
             return;
         }
-        let from = header.from;
-        if !answers {
-            explain!("{length} bytes from {from}: no answer is due");
-            return;
-        }
-        explain!("{length} bytes from {from}: answered with {} bytes", self.reply.len());
-        match send(socket, header, &self.reply) {
+        explain!("{length} bytes from {from}: answered with {} bytes", reply.len());
+        match send(socket, header, reply) {
             Ok(()) => self.guard.answered(),
             // It concerns this peer only: no route, no room, a filter in the way.
             Err(error) => debug!("the answer to {from} is lost: {error}"),

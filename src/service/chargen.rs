@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Responder, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// A line as RFC 864 suggests: 72 characters, CR, LF.
 const LINE: usize = 74;
@@ -47,9 +47,9 @@ impl Service for Chargen {
 impl Responder for Chargen {
     /// RFC 864 wants a random length of up to 512 characters. That made it a weapon: one byte with a
     /// forged sender sent him hundreds.
-    fn respond(&self, _from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> bool {
+    fn respond(&self, _from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
         reply.extend_from_slice(&PATTERN[..datagram.len().min(LONGEST)]);
-        true
+        Reply::Written
     }
 }
 

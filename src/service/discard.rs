@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Responder, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// The discard service, which is its own session.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,8 @@ impl Session for Discard {
 }
 
 impl Responder for Discard {
-    fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> bool {
-        false
+    fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> Reply {
+        Reply::None
     }
 
     fn reflects(&self) -> bool {

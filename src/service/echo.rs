@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Responder, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// The echo service. It keeps nothing between two calls, so it is its own session, and boxing it
 /// allocates nothing.
@@ -23,8 +23,7 @@ impl Session for Echo {
 }
 
 impl Responder for Echo {
-    fn respond(&self, _from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> bool {
-        reply.extend_from_slice(datagram);
-        true
+    fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> Reply {
+        Reply::Repeat
     }
 }

@@ -158,7 +158,11 @@ impl Server {
             announcement += &format!("listening on {} (UDP)\n", socket.local_addr()?);
         }
         let name = self.service.to_possible_value().expect("no service is hidden");
-        info!("{} on the {engine} engine, {} clients at most", name.get_name(), limits.max_clients);
+        let carries = match listeners.is_empty() {
+            true => "datagrams only".into(),
+            false => format!("{} clients at most", limits.max_clients),
+        };
+        info!("{} on the {engine} engine, {carries}", name.get_name());
         let streams = listeners
             .into_iter()
             .map(|listener| Endpoint::Stream { listener, service: self.service.streams() });

@@ -12,7 +12,7 @@ use nix::sys::socket::MsgFlags;
 use super::Server;
 use crate::engine::exchange::{BATCH, Exchange};
 use crate::engine::guard::Guard;
-use crate::engine::{ACCEPT_PAUSE, AcceptFailure, Limits, accept_failure, explain};
+use crate::engine::{ACCEPT_PAUSE, AcceptFailure, Limits, accept_failure};
 use crate::session::Responder;
 
 /// Batches of one socket before the connected clients get their turns again: a flood of datagrams
@@ -70,10 +70,8 @@ impl Server {
                     break;
                 }
                 match exchange.turn(socket.as_fd(), MsgFlags::empty(), &self.journal) {
-                    Ok(taken) => {
-                        explain!("turn: took {taken} datagrams with one call");
-                        *waiting = taken == BATCH;
-                    }
+                    // Fewer, and the socket is empty.
+                    Ok(taken) => *waiting = taken == BATCH,
                     Err(error) => match accept_failure(&error) {
                         AcceptFailure::Caller => debug!("cannot take a datagram: {error}"),
                         AcceptFailure::Nobody => *waiting = false,

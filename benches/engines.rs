@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use socklab::engine::{Endpoint, Engine, Limits, Stop, listen, raise_open_files};
-use socklab::load::crowd::{Callers, Crowd, Until};
+use socklab::load::callers::{Callers, Until};
+use socklab::load::crowd::Crowd;
 use socklab::load::pace::Pace;
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;

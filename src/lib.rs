@@ -57,3 +57,4 @@ pub mod observe;
 pub mod report;
 pub mod service;
 pub mod session;
+pub mod transport;

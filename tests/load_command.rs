@@ -86,7 +86,7 @@ fn wrong_usage_is_named_and_exits_2() {
     let table: [&[&str]; 27] = [
         &["load"],
         &["load", target, "--expect", "sink", "--message", "PING", "--reply", "PONG"],
-        &["load", "udp://127.0.0.1:1"],
+        &["load", "sctp://127.0.0.1:1"],
         &["load", "tcp://127.0.0.1"],
         &["load", "tcp://127.0.0.1:0"],
         &["load", "tcp://::1:80"],

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use socklab::engine::Engine;
 use socklab::load::tally::histogram;
 use socklab::report::document::{
-    Distribution, Document, Driver, Environment, Faults, LoadOptions, LoadResult, Memory, Trial,
-    Usage, VERSION,
+    BenchResult, Datagrams, Distribution, Document, Driver, Environment, Faults, LoadOptions,
+    LoadResult, Memory, Trial, Usage, VERSION,
 };
 use socklab::report::{csv, html, text};
 use socklab::service::Echo;
@@ -56,6 +56,7 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         service_time: None,
         connect: None,
         first_byte: None,
+        datagrams: None,
         faults: Faults::default(),
         driver: Driver::default(),
         server: None,
@@ -75,6 +76,8 @@ fn full() -> LoadResult {
     full.service_time = full.latency.clone();
     full.connect = full.latency.clone();
     full.first_byte = full.latency.clone();
+    full.datagrams =
+        Some(Datagrams { sent: 20_012, lost: 12, reordered: 3, ..Datagrams::default() });
     full.faults.wrong = 1;
     full.faults.examples = vec!["wrong: client 0 at offset 3: \"quoted\", and more".into()];
     let memory = Memory { connections: 64, resident_bytes: 1000.0, ..Memory::default() };
@@ -338,7 +341,7 @@ fn the_schema_describes_every_field_of_a_document() {
     let documents = [
         parsed(&real()[0]),
         serde_json::to_value(document(full())).unwrap(),
-        serde_json::to_value(Document::Bench(Box::new(sample::bench()))).unwrap(),
+        serde_json::to_value(Document::Bench(Box::new(of_datagrams()))).unwrap(),
     ];
     for document in documents {
         let kinds = schema["oneOf"].as_array().unwrap();
@@ -462,6 +465,53 @@ fn an_hdr_log_is_read_by_its_own_library() {
         assert_eq!(Some(times.value_at_percentile(99.0)), told.p99_ns);
         assert_eq!(*times, told.histogram().unwrap());
     }
+}
+
+/// A bench in which threads lost some.
+fn of_datagrams() -> BenchResult {
+    let mut bench = sample::bench();
+    bench.options.udp = true;
+    for row in &mut bench.rows {
+        for (place, standing) in row.standings.iter_mut().enumerate() {
+            let lost = 40 * place as u64;
+            standing.datagrams =
+                Some(Datagrams { sent: 1_000_000, lost, duplicated: 7, ..Datagrams::default() });
+            row.rounds[0].sides[place].datagrams = standing.datagrams;
+        }
+    }
+    bench
+}
+
+#[test]
+fn who_loses_datagrams_does_not_win_unseen() {
+    let bench = of_datagrams();
+    let warning = "64 clients: threads lost datagrams: what is lost is in no latency";
+    let text = text::bench(&bench);
+    assert!(text.contains("  datagrams lost                poll              0  0 %\n"), "{text}");
+    assert!(
+        text.contains("                                threads          40  0.004 %\n"),
+        "{text}"
+    );
+    assert!(text.contains(warning), "{text}");
+    let page = html::page(&bench);
+    assert!(page.contains("40 lost (0.004 %)") && page.contains(warning), "it is on the page");
+    assert!(page.contains("datagrams of 64 bytes"), "it is on the page");
+    let lines = cells(&csv::bench(&bench));
+    let column = lines[0].iter().position(|name| name == "datagrams_lost").unwrap();
+    assert_eq!([1, 2].map(|line| lines[line][column].as_str()), ["0", "40"]);
+    let connections = sample::bench();
+    assert!(!text::bench(&connections).contains("lost"), "connections lose nothing");
+    let page = html::page(&connections);
+    assert!(!page.contains("Datagrams") && page.contains("messages of 64 bytes"));
+    // Documents of before there were datagrams say nothing of them.
+    let mut older = serde_json::to_value(Document::Bench(Box::new(connections))).unwrap();
+    older["options"].as_object_mut().unwrap().remove("udp");
+    for row in older["rows"].as_array_mut().unwrap() {
+        for standing in row["standings"].as_array_mut().unwrap() {
+            standing.as_object_mut().unwrap().remove("datagrams");
+        }
+    }
+    printed(&["report", Scratch::of(&older).path()]);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use hdrhistogram::Histogram;
 
 use super::Plan;
 use crate::load::Failure;
-use crate::load::crowd::{Callers, Crowd, Until};
+use crate::load::callers::{Callers, Until};
+use crate::load::clients::Clients;
 use crate::load::fault::Kind;
 use crate::load::pace::{Pace, Schedule};
 use crate::load::preflight::sources_for_churn;
@@ -20,7 +21,8 @@ use crate::load::run::COUNTABLE;
 use crate::load::tally::{Tally, histogram};
 use crate::load::watch::Watch;
 use crate::observe::{DYING, Held, Started};
-use crate::report::document::{Memory, OpenSlice, Round, Side, Slice};
+use crate::report::document::{Datagrams, Memory, OpenSlice, Round, Side, Slice};
+use crate::transport::Transport;
 
 /// Slices of each server in a round: back and forth three times (see [`order`]).
 const PASSES: usize = 6;
@@ -49,6 +51,10 @@ const PER_CLIENT: Duration = Duration::from_micros(25);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a datagram may take, from process to process on one machine. A slice ends only when what
+/// is lost is known to be.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(200);
+
 /// Rounds with one number of clients.
 pub struct Duel<'a> {
     plan: &'a Plan,
@@ -63,13 +69,15 @@ pub struct Duel<'a> {
 struct Contender {
     name: String,
     server: Started,
-    crowd: Crowd,
+    load: Clients,
     memory: Option<Memory>,
     slices: Vec<Slice>,
     /// Messages answered in slices and what leads in to them, and context switches meanwhile.
     answered: u64,
     switches: u64,
     open: Option<OpenSlice>,
+    /// What became of datagrams in the closed loop, and in the open one.
+    datagrams: [Datagrams; 2],
 }
 
 impl<'a> Duel<'a> {
@@ -100,6 +108,7 @@ impl<'a> Duel<'a> {
         for contender in &mut contenders {
             self.closed_slice(contender)?;
             contender.slices.clear();
+            contender.datagrams = Default::default();
             contender.answered = 0;
             contender.switches = contender.switches_until_now()?;
         }
@@ -117,17 +126,18 @@ impl<'a> Duel<'a> {
         if self.watch.stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        for (latency, contender) in self.latencies.iter_mut().zip(&contenders) {
-            latency.add(&contender.crowd.times.latency).expect("all have the same bounds");
+        for (latency, contender) in self.latencies.iter_mut().zip(&mut contenders) {
+            latency.add(&contender.load.times().latency).expect("all have the same bounds");
         }
         self.rounds += 1;
         let stays = self.stays();
-        let sides = contenders.into_iter().map(|contender| contender.end(stays)).collect();
+        let transport = self.plan.transport;
+        let sides = contenders.into_iter().map(|one| one.end(stays, transport)).collect();
         Ok(Some(Round { sides }))
     }
 
     fn start(&self, name: &str, command: &str) -> Result<Contender, Failure> {
-        let Plan { launcher, placement, .. } = self.plan;
+        let Plan { launcher, placement, transport, .. } = self.plan;
         let mut server = launcher
             .start(name, command, Some(&placement.servers))
             .map_err(|error| Failure::Failed(error.to_string()))?;
@@ -142,26 +152,32 @@ impl<'a> Duel<'a> {
                 false => sources_for_churn(server.address().ip()),
             },
             connect_rate: None,
-            patience: PATIENCE,
+            patience: match transport {
+                Transport::Tcp => PATIENCE,
+                Transport::Udp => DATAGRAM_PATIENCE,
+            },
             // Where the server needs the same CPU, waiting awake would be in its way.
             awake: placement.servers != placement.driver,
         };
         let before = server.tree().memory().map_err(|error| unseen(name, &error))?;
-        let mut crowd = Crowd::new(callers, self.plan.work.clone(), self.watch.clone())
-            .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
-        crowd.connect().map_err(|error| unseen(name, &error))?;
+        let mut load =
+            Clients::new(*transport, callers, self.plan.work.clone(), self.watch.clone())
+                .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
+        load.connect().map_err(|error| unseen(name, &error))?;
         let after = server.tree().memory().map_err(|error| unseen(name, &error))?;
-        let memory = (self.clients >= COUNTABLE)
+        // A server of datagrams holds nothing for one client.
+        let memory = (self.clients >= COUNTABLE && *transport == Transport::Tcp)
             .then(|| Held::per_connection(&before, &after, self.clients as u64));
         let mut contender = Contender {
             name: name.into(),
             server,
-            crowd,
+            load,
             memory,
             slices: Vec::new(),
             answered: 0,
             switches: 0,
             open: None,
+            datagrams: <[Datagrams; 2]>::default(),
         };
         contender.check()?;
         Ok(contender)
@@ -169,13 +185,15 @@ impl<'a> Duel<'a> {
 
     fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
         let length = self.plan.slice.max(PER_CLIENT * self.clients as u32);
-        contender.answered +=
-            contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?.messages;
+        let lead_in = contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?;
         let start_s = self.watch.now() as f64 / 1e9;
         let cpu = contender.cpu()?;
         let tally = contender.slice(self.plan.pace, length, self.watch)?;
         let cpu = contender.cpu()?.saturating_sub(cpu);
-        contender.answered += tally.messages;
+        for tally in [&lead_in, &tally] {
+            contender.answered += tally.messages;
+            contender.datagrams[0] += Datagrams::of(tally);
+        }
         contender.slices.push(Slice {
             start_s,
             elapsed_s: tally.elapsed.as_secs_f64(),
@@ -214,19 +232,22 @@ impl<'a> Duel<'a> {
 
     /// Whether the rate was sustained.
     fn open_slice(&self, contender: &mut Contender, rate: f64) -> Result<bool, Failure> {
-        contender.crowd.times.clear_messages();
+        contender.load.times().clear_messages();
         let length = OPEN.max(PER_CLIENT * 4 * self.clients as u32);
         let schedule = Schedule { start: self.watch.now(), rate, clients: self.clients };
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;
-        let latency = &contender.crowd.times.latency;
+        // Of rates that were tried and not sustained, nothing is kept.
+        contender.datagrams[1] = Datagrams::of(&tally);
+        let latency = &contender.load.times().latency;
         contender.open = Some(OpenSlice {
             messages: tally.messages,
             p50_ns: latency.value_at_percentile(50.0),
             p99_ns: latency.value_at_percentile(99.0),
             late: tally.late,
         });
-        let in_time = tally.late as f64 <= tally.begun as f64 * LATE;
+        let few = tally.begun as f64 * LATE;
+        let in_time = tally.late as f64 <= few && tally.datagrams.lost as f64 <= few;
         Ok(in_time && tally.elapsed <= length.mul_f64(1.0 + LATE))
     }
 }
@@ -235,23 +256,39 @@ impl Contender {
     fn slice(&mut self, pace: Pace, length: Duration, watch: &Watch) -> Result<Tally, Failure> {
         let time = Some(watch.now() + length.as_nanos() as u64);
         let tally = self
-            .crowd
+            .load
             .slice(pace, Until { time, messages: None })
             .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
         self.check()?;
+        let is_silent = tally.messages == 0 && tally.begun > 0;
+        if is_silent && !watch.stop.load(Ordering::Relaxed) {
+            return Err(self.silent());
+        }
         Ok(tally)
     }
 
-    /// A server that has lost or garbled a single answer is out, however fast it is.
+    /// Nothing was answered, and nothing was wrong: such are datagrams.
+    fn silent(&mut self) -> Failure {
+        let Contender { name, server, .. } = self;
+        Failure::Failed(match server.ended_within(DYING) {
+            Some(how) => format!("{name} {how}, and its clients were left without an answer"),
+            None => {
+                format!("{name} does not answer: not one datagram came back; does it echo UDP?")
+            }
+        })
+    }
+
+    /// A server that has lost or garbled a single answer is out, however fast it is. A datagram that
+    /// is lost is a figure, for nobody promised that it would arrive.
     fn check(&mut self) -> Result<(), Failure> {
-        let Some(fault) = self.crowd.faults.examples().next() else {
+        let Some(fault) = self.load.faults().examples().next() else {
             return Ok(());
         };
         let Contender { name, server, .. } = self;
         let cut_off = matches!(fault.kind, Kind::Short | Kind::Reset | Kind::Refused);
         Err(match server.ended_within(if cut_off { DYING } else { Duration::ZERO }) {
             Some(how) => Failure::Failed(format!("{name} {how}, and took its clients with it")),
-            None if self.crowd.faults.wrong_bytes() => {
+            None if self.load.faults().wrong_bytes() => {
                 Failure::Wrong(format!("{name} does not echo: {fault}"))
             }
             None => Failure::Failed(format!("{name} does not answer: {fault}")),
@@ -275,13 +312,16 @@ impl Contender {
         self.messages() as f64 / time
     }
 
-    fn end(self, stays: bool) -> Side {
+    fn end(self, stays: bool, transport: Transport) -> Side {
+        let [mut datagrams, open] = self.datagrams;
+        datagrams += open;
         let switches = self.switches as f64 / self.answered.max(1) as f64;
         Side {
             switches_per_message: stays.then_some(switches),
             slices: self.slices,
             memory: self.memory,
             open: self.open,
+            datagrams: (transport == Transport::Udp).then_some(datagrams),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::observe::{Launcher, confine, environment};
 use crate::report::document::{
     self, BenchOptions, BenchResult, Contestant, Ended, Metric, Round, Row,
 };
+use crate::transport::Transport;
 use duel::Duel;
 use placement::Placement;
 use standing::{compare, stand};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub contestants: Vec<Contestant>,
     /// Numbers of clients, a row for each.
     pub clients: Vec<usize>,
+    /// How messages travel.
+    pub transport: Transport,
     /// What they say; what comes back is compared with it.
     pub work: Work,
     /// How far each is ahead, and when it leaves.

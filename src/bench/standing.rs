@@ -4,7 +4,8 @@ use hdrhistogram::Histogram;
 
 use super::stats::{self, median, ratio_of_pairs};
 use crate::report::document::{
-    Comparison, Distribution, Memory, Metric, OpenSlice, Ratio, Round, Side, Slice, Standing,
+    Comparison, Datagrams, Distribution, Memory, Metric, OpenSlice, Ratio, Round, Side, Slice,
+    Standing,
 };
 
 /// A difference of less than this is not worth a word.
@@ -39,6 +40,7 @@ pub fn stand(rounds: &[Round], contestants: usize, latencies: &[Histogram<u64>])
                 latency: Distribution::of(&latencies[contestant]),
                 late: sides.iter().filter_map(|side| Some(side.open?.late)).sum(),
                 memory: memory(&sides),
+                datagrams: datagrams(&sides),
             }
         })
         .collect()
@@ -117,6 +119,14 @@ fn time(slice: &Slice) -> f64 {
 
 fn driver(slice: &Slice) -> f64 {
     slice.driver_cpu_s
+}
+
+/// Loss adds up: a median would hide what was lost in one round.
+fn datagrams(sides: &[&Side]) -> Option<Datagrams> {
+    sides.iter().filter_map(|side| side.datagrams).reduce(|mut sum, side| {
+        sum += side;
+        sum
+    })
 }
 
 fn memory(sides: &[&Side]) -> Option<Memory> {

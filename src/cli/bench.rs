@@ -1,5 +1,6 @@
 //! `socklab bench`.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,13 @@ use socklab::bench::placement::{Placement, Sharing};
 use socklab::bench::{self, Plan};
 use socklab::load::pace::Pace;
 use socklab::load::preflight;
+use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{CpuList, Launcher, allowed};
 use socklab::report::document::{BenchOptions, BenchResult, Contestant, Document, Metric};
 use socklab::report::{csv, html, text};
+use socklab::transport::Transport;
 
 use super::interrupt::stop_on_ctrl_c;
 use super::load::message;
@@ -44,7 +47,13 @@ pub struct Bench {
     #[arg(long, short, value_name = "N,…", value_delimiter = ',', default_value = "1,64,1000",
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     clients: Vec<usize>,
-    /// Bytes of a message
+    /// Messages are datagrams; the servers echo UDP
+    ///
+    /// What is lost is shown for each server, and is in no latency: whoever drops what is hard must
+    /// not win by it unseen.
+    #[arg(long, conflicts_with = "per_connection")]
+    udp: bool,
+    /// Bytes of a message; with --udp 8 to 65507
     #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
     size: usize,
     /// Messages in flight per client
@@ -88,8 +97,13 @@ pub struct Bench {
 impl Bench {
     /// Measures and reports.
     pub fn run(mut self) -> Result<(), Failure> {
+        let most = longest(Ipv4Addr::LOCALHOST.into());
+        if self.udp && !(NUMBER..=most).contains(&self.size) {
+            let why = format!("a datagram has {NUMBER} to {most} bytes, so change --size");
+            super::misused("bench", why);
+        }
         output::check(&[&self.html, &self.json, &self.csv])?;
-        let contestants = contestants(std::mem::take(&mut self.server))?;
+        let contestants = contestants(std::mem::take(&mut self.server), self.udp)?;
         let plan = self.plan(contestants)?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
@@ -113,17 +127,21 @@ impl Bench {
         let servers = contestants.len() + 1;
         let room = preflight::room(FILES_OF_A_SERVER * servers)? / servers;
         if most > room {
+            let what = if self.udp { "sockets" } else { "connections" };
             return Err(format!(
-                "cannot open {most} connections to each of {} servers (the first one is started \
+                "cannot open {most} {what} to each of {} servers (the first one is started \
                  twice): the limit on open files (ulimit -n) leaves room for {room}; lower --clients",
                 servers
             )
             .into());
         }
+        let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
         Ok(Plan {
+            transport,
             options: BenchOptions {
                 clients: self.clients.clone(),
                 size_bytes: self.size as u64,
+                udp: self.udp,
                 pipeline: self.pipeline,
                 per_connection: self.per_connection,
                 placement: placement.sharing.to_string(),
@@ -142,7 +160,7 @@ impl Bench {
             precision: self.precision,
             max_time: self.max_time,
             slice: self.slice,
-            launcher: Launcher::new(std::env::current_exe()?),
+            launcher: Launcher::new(std::env::current_exe()?).over(transport),
         })
     }
 
@@ -164,13 +182,14 @@ impl Bench {
 }
 
 /// The two engines, unless others were named.
-fn contestants(named: Vec<Contestant>) -> Result<Vec<Contestant>, Failure> {
+fn contestants(named: Vec<Contestant>, udp: bool) -> Result<Vec<Contestant>, Failure> {
+    let service = if udp { "echo --udp-only " } else { "" };
     if named.is_empty() {
         return Ok(["poll", "threads"]
             .map(|engine| Contestant {
                 name: engine.into(),
                 command: format!(
-                    "socklab server --engine {engine} --host 127.0.0.1 --port {{port}} -q"
+                    "socklab server {service}--engine {engine} --host 127.0.0.1 --port {{port}} -q"
                 ),
             })
             .to_vec());

@@ -1,54 +1,61 @@
 //! `socklab load`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use nix::unistd::Pid;
 use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
 use socklab::load::pace::Pace;
 use socklab::load::run::{self, Plan};
 use socklab::load::target::Target;
+use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{DYING, Launcher, ProcessTree, allowed};
 use socklab::report::document::{Document, LoadOptions, LoadResult};
 use socklab::report::{csv, hdr, text};
+use socklab::transport::Transport;
 
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
-use super::{CONDITION, Cli, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
+use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
 
-/// Load any TCP server and measure it
+/// Load any TCP or UDP server and measure it
 ///
 /// Clients send messages, and every byte that comes back is compared with what was sent. Without
 /// --rate each answer makes room for the next message (closed loop): that shows how much the server
 /// can do. With --rate messages are sent on a fixed schedule (open loop), and latency counts from
 /// when a message should have been sent: that shows what users feel.
 ///
+/// With udp:// each message is a datagram with a number in front, and what is lost, duplicated or
+/// reordered is counted, not taken for an error.
+///
 /// Exit status: 0 done, 1 failed, 2 wrong usage, 3 wrong bytes came back, 4 a condition of --fail-if
 /// or --slo was not met, 130 interrupted (the report covers what was measured until then).
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Load {
-    /// The server, as in tcp://127.0.0.1:8000
+    /// The server, as in tcp://127.0.0.1:8000 or udp://127.0.0.1:8000
     #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
     target: Option<Target>,
     /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "pid"])]
     server: Option<String>,
+    /// Load the server that --server starts over UDP
+    #[arg(long, requires = "server", conflicts_with = "target")]
+    udp: bool,
     /// Also report what the process PID, its threads and its children use
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pid: Option<i32>,
-    /// Connections
+    /// Connections; with udp, sockets to send from
     #[arg(long, short, value_name = "N", default_value_t = 50,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
     clients: usize,
-    /// Bytes of a message
+    /// Bytes of a message; with udp 8 to 65507, of which 8 are its number (65527 over IPv6)
     #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
     size: usize,
     /// Messages in flight per client [default: 1, and with --rate whatever the schedule says]
@@ -73,8 +80,9 @@ pub struct Load {
     /// Exit with status 4 if this is true of the result, as in 'p99>5ms', 'errors>0'
     ///
     /// Figures: p50 p90 p99 p99.9 p99.99 mean max (latency), cpu (server CPU time per message), rate
-    /// (messages per second), errors (clients lost). A figure that was not measured counts as true.
-    /// May be given several times.
+    /// (messages per second), errors (clients lost, wrong datagrams), and with udp lost, duplicated,
+    /// reordered (datagrams) and loss (the part lost, as in 'loss>0.1%'). A figure that was not
+    /// measured counts as true. May be given several times.
     #[arg(long, value_name = "CONDITION", value_parser = parse::<Condition>)]
     fail_if: Vec<Condition>,
     /// Connects per second [default: as fast as they are answered, 64 at a time]
@@ -108,9 +116,10 @@ pub struct Load {
     #[arg(long, value_name = "TEXT", value_parser = escaped, requires = "message",
         conflicts_with = "expect", allow_hyphen_values = true)]
     reply: Option<Bytes>,
-    /// How long to wait without news from any client before answers still due count as lost
-    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
-    timeout: Duration,
+    /// How long to wait without news from any client before answers still due count as lost; with
+    /// udp, for each datagram [default: 10s, and with udp 1s]
+    #[arg(long, value_name = "TIME", value_parser = units::patience)]
+    timeout: Option<Duration>,
     /// Begin at this time, for many machines to start together, as in 2026-11-24T12:00:00Z
     ///
     /// Clients are connected before. The clocks of the machines should agree.
@@ -136,7 +145,7 @@ enum Expect {
     Sink,
     /// Nothing is sent; the server speaks (chargen)
     Source,
-    /// As many bytes as were sent, whatever they are
+    /// As many bytes as were sent, whatever they are; with udp, any datagram for each
     None,
 }
 
@@ -154,24 +163,24 @@ impl Load {
     /// Loads, reports, and says by the exit status what came of it.
     pub fn run(self) -> Result<(), Failure> {
         if let Some(contradiction) = self.contradiction() {
-            let mut cli = Cli::command();
-            cli.build();
-            let load = cli.find_subcommand_mut("load").expect("it is the one that runs");
-            load.error(ErrorKind::ArgumentConflict, contradiction).exit();
+            super::misused("load", contradiction);
         }
         output::check(&[&self.json, &self.csv, &self.hdr])?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
         let mut started = match &self.server {
             Some(command) => {
-                let launcher = Launcher::new(std::env::current_exe()?);
+                let launcher = Launcher::new(std::env::current_exe()?).over(self.transport());
                 Some(launcher.start("the server", command, None)?)
             }
             None => None,
         };
         let (target, address) = match (&self.target, &started) {
-            (Some(target), _) => (target.to_string(), target.address(self.timeout)?),
-            (None, Some(started)) => (format!("tcp://{}", started.address()), started.address()),
+            (Some(target), _) => (target.to_string(), target.address(self.timeout())?),
+            (None, Some(started)) => {
+                let address = started.address();
+                (format!("{}://{address}", self.transport()), address)
+            }
             (None, None) => return Err("there is no target".into()),
         };
         let mut observed = match self.pid {
@@ -198,8 +207,35 @@ impl Load {
         self.judge(&result)
     }
 
+    fn transport(&self) -> Transport {
+        match &self.target {
+            Some(target) => target.transport,
+            None if self.udp => Transport::Udp,
+            None => Transport::Tcp,
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(match self.transport() {
+            Transport::Tcp => Duration::from_secs(10),
+            Transport::Udp => Duration::from_secs(1),
+        })
+    }
+
     /// What cannot be had together.
     fn contradiction(&self) -> Option<String> {
+        let transport = match self.transport() {
+            Transport::Udp => self.not_of_datagrams(),
+            Transport::Tcp => {
+                let condition = self.fail_if.iter().find(|condition| condition.is_of_datagrams());
+                condition.map(|condition| {
+                    format!("{condition} is about datagrams, and tcp:// has none; use udp://")
+                })
+            }
+        };
+        if transport.is_some() {
+            return transport;
+        }
         if self.slo.is_some() && matches!(self.expect, Expect::Sink | Expect::Source) {
             return Some("--slo needs answers, and with this --expect there are none".into());
         }
@@ -212,6 +248,30 @@ impl Load {
         let (name, _) = senders.into_iter().find(|(_, given)| *given)?;
         let listens = self.expect == Expect::Source;
         listens.then(|| format!("with --expect source nothing is sent, so drop {name}"))
+    }
+
+    /// What datagrams cannot do.
+    fn not_of_datagrams(&self) -> Option<String> {
+        let (most, over_ipv6) =
+            (longest(Ipv4Addr::LOCALHOST.into()), longest(Ipv6Addr::LOCALHOST.into()));
+        let why = if self.message.is_some() {
+            "a datagram has its number in front, so --message cannot be its text".into()
+        } else if self.per_connection.is_some() {
+            "datagrams have no connection to leave, so drop --per-connection".into()
+        } else if self.expect == Expect::Source {
+            "a datagram is answered only where one was sent, so use --expect none".into()
+        } else if !(NUMBER..=over_ipv6).contains(&self.size) {
+            format!(
+                "a datagram has {NUMBER} to {most} bytes ({over_ipv6} over IPv6), so change --size"
+            )
+        } else if self.expect == Expect::Sink
+            && let Some(condition) = self.fail_if.iter().find(|one| one.is_of_datagrams())
+        {
+            format!("with --expect sink nothing tells what was lost, so drop --fail-if {condition}")
+        } else {
+            return None;
+        };
+        Some(why)
     }
 
     fn plan(&self, target: String, address: std::net::SocketAddr) -> Plan {
@@ -258,20 +318,21 @@ impl Load {
                 expect,
                 message: self.message.as_ref().map(Bytes::to_string),
                 reply: self.reply.as_ref().map(Bytes::to_string),
-                timeout_s: self.timeout.as_secs_f64(),
+                timeout_s: self.timeout().as_secs_f64(),
                 start_at: self.start_at.map(|time| humantime::format_rfc3339(time).to_string()),
                 fail_if: self.fail_if.iter().map(Condition::to_string).collect(),
                 pid: self.pid,
                 server: self.server.clone(),
             },
             party: Party {
+                transport: self.transport(),
                 server: address,
                 clients: self.clients,
                 threads: self.threads,
                 work,
                 sources: self.source.clone(),
                 connect_rate: self.connect_rate,
-                patience: self.timeout,
+                patience: self.timeout(),
                 awake: allowed().is_ok_and(|cpus| cpus.len() > 1),
             },
             pace: Pace { depth, schedule: None, leaves_after: self.per_connection },

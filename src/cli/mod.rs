@@ -105,6 +105,14 @@ fn unmeasured(failure: Unmeasured) -> Failure {
     }
 }
 
+/// Says what cannot be had together, as clap says it, and exits with status 2.
+fn misused(command: &str, contradiction: impl std::fmt::Display) -> ! {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = cli.find_subcommand_mut(command).expect("it is the one that runs");
+    command.error(ErrorKind::ArgumentConflict, contradiction).exit()
+}
+
 /// Parses, runs, and returns the exit status.
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();

@@ -1,4 +1,4 @@
-//! What a run is judged by: `p99<2ms`, `errors>0`, `rate<100000`.
+//! What a run is judged by: `p99<2ms`, `errors>0`, `rate<100000`, `loss>0.1%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +27,10 @@ enum Figure {
     Cpu,
     Rate,
     Errors,
+    Lost,
+    Loss,
+    Duplicated,
+    Reordered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ enum Comparison {
     AtLeast,
 }
 
-const FIGURES: [(&str, Figure); 10] = [
+const FIGURES: [(&str, Figure); 14] = [
     ("p50", Figure::P50),
     ("p90", Figure::P90),
     ("p99", Figure::P99),
@@ -48,6 +52,10 @@ const FIGURES: [(&str, Figure); 10] = [
     ("cpu", Figure::Cpu),
     ("rate", Figure::Rate),
     ("errors", Figure::Errors),
+    ("lost", Figure::Lost),
+    ("loss", Figure::Loss),
+    ("duplicated", Figure::Duplicated),
+    ("reordered", Figure::Reordered),
 ];
 
 // The longer sign first, for it begins with the shorter one.
@@ -77,7 +85,12 @@ impl FromStr for Condition {
                 .map_err(|_| format!("{bound:?} is not a time; examples: 250us, 2ms, 1s"))?;
             time.as_nanos() as f64
         } else {
-            let number: f64 = bound.parse().map_err(|_| format!("{bound:?} is not a number"))?;
+            let (digits, unit) = match bound.strip_suffix('%') {
+                Some(digits) if figure == Figure::Loss => (digits.trim_end(), 0.01),
+                _ => (bound, 1.0),
+            };
+            let number: f64 = digits.parse().map_err(|_| format!("{bound:?} is not a number"))?;
+            let number = number * unit;
             if number.is_nan() {
                 return Err("nothing compares with NaN".into());
             }
@@ -92,6 +105,12 @@ impl Condition {
     pub fn bounds_latency(&self) -> bool {
         let short = matches!(self.comparison, Comparison::Less | Comparison::AtMost);
         short && self.figure.is_time() && self.figure != Figure::Cpu
+    }
+
+    /// Whether it is about datagrams, and never measured where there are none.
+    pub fn is_of_datagrams(&self) -> bool {
+        use Figure::{Duplicated, Loss, Lost, Reordered};
+        matches!(self.figure, Lost | Loss | Duplicated | Reordered)
     }
 
     /// Whether it is true of `result`; `None` where the figure was not measured, or rests on too few
@@ -120,15 +139,20 @@ impl Condition {
             Figure::Cpu => return Some(result.server.as_ref()?.cpu_per_message_ns),
             Figure::Rate => return Some(result.messages_per_second),
             Figure::Errors => return Some(result.faults.total() as f64),
+            Figure::Lost => return Some(result.datagrams?.lost as f64),
+            Figure::Loss => return Some(result.datagrams?.loss()),
+            Figure::Duplicated => return Some(result.datagrams?.duplicated as f64),
+            Figure::Reordered => return Some(result.datagrams?.reordered as f64),
         };
         percentile.map(|time| time as f64)
     }
 
     /// The figure as people read it.
     pub fn shown(&self, value: f64) -> String {
-        match self.figure.is_time() {
-            true => format!("{:?}", Duration::from_nanos(value as u64)),
-            false => format!("{value}"),
+        match self.figure {
+            Figure::Loss => format!("{} %", value * 100.0),
+            figure if figure.is_time() => format!("{:?}", Duration::from_nanos(value as u64)),
+            _ => format!("{value}"),
         }
     }
 }
@@ -141,7 +165,8 @@ impl fmt::Display for Condition {
 
 impl Figure {
     fn is_time(self) -> bool {
-        !matches!(self, Figure::Rate | Figure::Errors)
+        use Figure::{Duplicated, Errors, Loss, Lost, Rate, Reordered};
+        !matches!(self, Rate | Errors | Lost | Loss | Duplicated | Reordered)
     }
 }
 
@@ -160,7 +185,13 @@ mod tests {
         assert!(!read("p99>5ms").unwrap().bounds_latency());
         assert!(!read("errors>0").unwrap().bounds_latency());
         assert_eq!(read("rate>=1e5").unwrap().bound, 1e5);
-        for wrong in ["", "p99", "p98<1ms", "p99<2", "errors>many", "p99<", "errors>nan", "=<3"] {
+        assert_eq!(read("loss>0.5%").unwrap().bound, 0.005);
+        assert_eq!(read("loss > 0.005").unwrap().bound, 0.005);
+        assert!(read("lost>0").unwrap().is_of_datagrams());
+        assert!(!read("errors>0").unwrap().is_of_datagrams());
+        for wrong in
+            ["", "lost>1%", "p99", "p98<1ms", "p99<2", "errors>many", "p99<", "errors>nan", "=<3"]
+        {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -9,24 +9,18 @@ mod ending;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{
-    ClockId as TimerClock, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags,
-};
-use nix::time::{ClockId, clock_gettime};
+use mio::{Events, Token};
 
 use client::{Client, State};
 
+use super::callers::{Callers, Until};
 use super::fault::Faults;
+use super::lookout::Lookout;
 use super::pace::{Pace, Schedule};
 use super::tally::{LATE, Tally, Times};
 use super::watch::Watch;
@@ -40,9 +34,6 @@ const CALLERS: usize = 64;
 /// Pieces that a client sends or hears in one turn, so that a fast one cannot starve the others.
 const PIECES_PER_TURN: usize = 16;
 
-/// A message that is due within this time is waited for awake: waking up takes as long.
-const AWAKE: u64 = 50_000;
-
 /// How often the loop looks whether it should stop, if nothing else happens.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -54,56 +45,15 @@ const STOPPING: u64 = 2_000_000_000;
 /// is no fault.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Sockets whose news one `poll` can bring. The kernel looks at each of them to tell it; with a
-/// thousand at once, the first ones have left the cache again when their turn comes, and a message
-/// of 1,000 clients costs 6 % more.
-const EVENTS: usize = 64;
-const TIMER: Token = Token(usize::MAX);
-
-/// Who calls whom.
-#[derive(Clone, Debug)]
-pub struct Callers {
-    /// The server.
-    pub server: SocketAddr,
-    /// Clients of this crowd.
-    pub clients: usize,
-    /// The number of its first client, and the distance to the next: other threads have the others.
-    pub first: usize,
-    /// See `first`.
-    pub step: usize,
-    /// Clients of all threads.
-    pub of: usize,
-    /// Local addresses to call from, in turn; the kernel chooses where there are none.
-    pub sources: Vec<IpAddr>,
-    /// Connects per second of this crowd; as fast as they are answered if `None`.
-    pub connect_rate: Option<f64>,
-    /// How long clients wait without any news before answers still due count as lost.
-    pub patience: Duration,
-    /// Whether to wait awake for a message that is due in a moment. Not where the server needs the
-    /// same CPU.
-    pub awake: bool,
-}
-
-/// When a slice is over.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Until {
-    /// At this time of the crowd's clock.
-    pub time: Option<u64>,
-    /// When this crowd has begun so many messages.
-    pub messages: Option<u64>,
-}
-
 /// A crowd of clients on one thread.
 pub struct Crowd {
-    poll: Poll,
-    events: Events,
+    lookout: Lookout,
     callers: Callers,
     work: Work,
     watch: Arc<Watch>,
     clients: Vec<Client>,
     /// One for all, for nothing stays in it.
     input: Buffer,
-    timer: TimerFd,
     /// Clients that go on without news.
     again: VecDeque<usize>,
     /// What those have received who should not have received it.
@@ -125,8 +75,6 @@ pub struct Crowd {
     /// When something was last received or sent.
     progress: u64,
     now: u64,
-    /// CPU time spent waiting awake.
-    awake: Duration,
     /// How long things took.
     pub times: Times,
     /// What went wrong.
@@ -138,19 +86,13 @@ pub struct Crowd {
 impl Crowd {
     /// Clients that have not called yet. Fails where epoll or a timer cannot be had.
     pub fn new(callers: Callers, work: Work, watch: Arc<Watch>) -> io::Result<Crowd> {
-        let poll = Poll::new()?;
-        let timer = TimerFd::new(TimerClock::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
-        let source = timer.as_fd().as_raw_fd();
-        poll.registry().register(&mut SourceFd(&source), TIMER, Interest::READABLE)?;
         Ok(Crowd {
-            poll,
-            events: Events::with_capacity(EVENTS),
+            lookout: Lookout::new(watch.clone(), callers.awake, GLANCE)?,
             clients: (0..callers.clients).map(|_| Client::default()).collect(),
             callers,
             work,
             watch,
             input: Buffer::new(PIECE),
-            timer,
             again: VecDeque::new(),
             suspects: BTreeMap::new(),
             calls: 0,
@@ -163,7 +105,6 @@ impl Crowd {
             tally: Tally::default(),
             progress: 0,
             now: 0,
-            awake: Duration::ZERO,
             times: Times::new(),
             faults: Faults::default(),
             messages_in_all: 0,
@@ -207,9 +148,8 @@ impl Crowd {
 
     /// Sends and hears until the end of the slice, then waits for the answers still to come.
     pub fn slice(&mut self, pace: Pace, until: Until) -> io::Result<Tally> {
-        let cpu = thread_cpu();
+        self.lookout.begin();
         self.begin(pace, until.messages.unwrap_or(u64::MAX));
-        let began = self.now;
         let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
         if pace.schedule.is_none() {
             for index in 0..self.clients.len() {
@@ -244,8 +184,8 @@ impl Crowd {
                     break end;
                 }
             }
-            let due = self.pace.schedule.filter(|_| self.open).map(|schedule| self.due(schedule));
-            self.wait(due)?;
+            let schedule = self.pace.schedule.filter(|_| self.open);
+            self.wait(schedule.map(|schedule| self.callers.due(&schedule, self.next).0))?;
             self.turns();
             if let Some(schedule) = self.pace.schedule.filter(|_| self.open) {
                 self.send_what_is_due(schedule);
@@ -258,11 +198,7 @@ impl Crowd {
         // earlier.
         let length = until.time.filter(|&time| time <= closed).unwrap_or(0);
         self.tally.elapsed = Duration::from_nanos(end.max(length).saturating_sub(start));
-        let busy = thread_cpu().saturating_sub(cpu);
-        self.tick();
-        self.tally.span = Duration::from_nanos(self.now.saturating_sub(began));
-        self.tally.driver = busy.saturating_sub(self.awake);
-        self.tally.busiest = self.tally.driver;
+        self.lookout.end(&mut self.tally);
         self.messages_in_all += self.tally.messages;
         Ok(self.tally)
     }
@@ -295,7 +231,6 @@ impl Crowd {
     fn begin(&mut self, pace: Pace, messages: u64) {
         self.tick();
         self.tally = Tally::default();
-        self.awake = Duration::ZERO;
         self.progress = self.now;
         self.open = true;
         self.left = messages;
@@ -354,7 +289,7 @@ impl Crowd {
     }
 
     fn number(&self, index: usize) -> usize {
-        self.callers.first + index * self.callers.step
+        self.callers.number(index)
     }
 
     fn tick(&mut self) {
@@ -363,41 +298,19 @@ impl Crowd {
 
     /// Sleeps until there is news, or until a message is due.
     fn wait(&mut self, due: Option<u64>) -> io::Result<()> {
+        self.lookout.wait(due, !self.again.is_empty())?;
         self.tick();
-        let ahead = due.map_or(u64::MAX, |due| due.saturating_sub(self.now));
-        let awake = ahead == 0 || (ahead < AWAKE && self.callers.awake);
-        let patience = match awake || !self.again.is_empty() {
-            true => Duration::ZERO,
-            false => GLANCE,
-        };
-        if !patience.is_zero() && ahead < GLANCE.as_nanos() as u64 {
-            let early = if self.callers.awake { AWAKE } else { 0 };
-            let sleep = Duration::from_nanos(ahead.saturating_sub(early).max(1));
-            let once = Expiration::OneShot(TimeSpec::from_duration(sleep));
-            self.timer.set(once, TimerSetTimeFlags::empty())?;
-        }
-        let waits_awake = awake && ahead > 0;
-        let cpu = if waits_awake { thread_cpu() } else { Duration::ZERO };
-        match self.poll.poll(&mut self.events, Some(patience)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Err(_) => self.events.clear(),
-            Ok(()) => {}
-        }
-        self.tick();
-        if waits_awake && self.events.is_empty() {
-            self.awake += thread_cpu().saturating_sub(cpu);
-        }
         Ok(())
     }
 
     /// Gives everybody who has news a turn, and everybody who was not done.
     fn turns(&mut self) {
         let waiting = self.again.len();
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let events = std::mem::replace(&mut self.lookout.events, Events::with_capacity(0));
         for event in &events {
             self.note(event);
         }
-        self.events = events;
+        self.lookout.events = events;
         for _ in 0..waiting {
             if let Some(index) = self.again.pop_front() {
                 self.clients[index].queued = false;
@@ -426,27 +339,15 @@ impl Crowd {
         }
     }
 
-    /// The next message's time.
-    fn due(&self, schedule: Schedule) -> u64 {
-        let (round, index) = self.place(self.next);
-        schedule.due(self.number(index), round)
-    }
-
-    /// Which message of which client the `n`th of this crowd's schedule is.
-    fn place(&self, n: u64) -> (u64, usize) {
-        let clients = self.clients.len() as u64;
-        (n / clients, (n % clients) as usize)
-    }
-
     fn send_what_is_due(&mut self, schedule: Schedule) {
         // A pass sends each client's next message at most, so that answers are not left waiting.
         for _ in 0..self.clients.len() {
-            if self.left == 0 || self.due(schedule) > self.now {
+            let (due, index) = self.callers.due(&schedule, self.next);
+            if self.left == 0 || due > self.now {
                 return;
             }
             self.tick();
-            let late = self.now > self.due(schedule) + LATE;
-            let (_, index) = self.place(self.next);
+            let late = self.now > due + LATE;
             self.next += 1;
             let client = &mut self.clients[index];
             let at_rest = client.begun == client.before + client.due;
@@ -459,9 +360,4 @@ impl Crowd {
             self.settle(index);
         }
     }
-}
-
-/// CPU time of this thread.
-fn thread_cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every thread has this clock").into()
 }

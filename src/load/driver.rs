@@ -1,4 +1,4 @@
-//! The driver: crowds on as many threads as were asked for, all told the same.
+//! The driver: clients on as many threads as were asked for, all told the same.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -7,12 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::crowd::{Callers, Crowd, Until};
+use super::callers::{Callers, Until};
+use super::clients::Clients;
 use super::fault::Faults;
 use super::pace::{Pace, Schedule};
 use super::tally::{Tally, Times};
 use super::watch::Watch;
 use super::work::Work;
+use crate::transport::Transport;
 
 /// Time for every thread to wake up before the first message of a schedule is due.
 const HEAD_START: u64 = 2_000_000;
@@ -20,6 +22,8 @@ const HEAD_START: u64 = 2_000_000;
 /// Everybody who loads one server.
 #[derive(Clone, Debug)]
 pub struct Party {
+    /// How messages travel.
+    pub transport: Transport,
     /// The server.
     pub server: SocketAddr,
     /// Clients.
@@ -32,7 +36,8 @@ pub struct Party {
     pub sources: Vec<IpAddr>,
     /// Connects per second; as fast as they are answered if `None`.
     pub connect_rate: Option<f64>,
-    /// How long clients wait without any news before answers still due count as lost.
+    /// How long clients wait without any news before answers still due count as lost; each datagram
+    /// for its own.
     pub patience: Duration,
     /// Whether to wait awake for a message that is due in a moment.
     pub awake: bool,
@@ -69,7 +74,7 @@ enum Order {
     Leave,
 }
 
-/// Threads with a crowd each.
+/// Threads with clients each.
 pub struct Driver {
     workers: Vec<Worker>,
     watch: Arc<Watch>,
@@ -97,7 +102,8 @@ impl Driver {
                 patience: party.patience,
                 awake: party.awake,
             };
-            Worker::start(Crowd::new(callers, party.work.clone(), watch.clone())?)
+            let Party { transport, work, .. } = party;
+            Worker::start(Clients::new(*transport, callers, work.clone(), watch.clone())?)
         });
         let workers = workers.collect::<io::Result<_>>()?;
         Ok(Driver { workers, watch, clients: party.clients })
@@ -152,23 +158,23 @@ impl Driver {
 }
 
 impl Worker {
-    fn start(mut crowd: Crowd) -> io::Result<Worker> {
+    fn start(mut clients: Clients) -> io::Result<Worker> {
         let (orders, told) = channel();
         let (answer, answers) = channel();
-        thread::Builder::new().name("crowd".into()).spawn(move || {
+        thread::Builder::new().name("clients".into()).spawn(move || {
             for order in told {
-                crowd.times.clear_messages();
+                clients.times().clear_messages();
                 let tally = match order {
-                    Order::Connect => crowd.connect().map(|()| Tally::default()),
-                    Order::Slice(pace, until) => crowd.slice(pace, until),
-                    Order::Leave => crowd.leave().map(|()| Tally::default()),
+                    Order::Connect => clients.connect(),
+                    Order::Slice(pace, until) => clients.slice(pace, until),
+                    Order::Leave => clients.leave(),
                 };
                 let outcome = tally.map(|tally| Outcome {
                     tally,
-                    times: crowd.times.clone(),
-                    faults: crowd.faults.clone(),
-                    messages_in_all: crowd.messages_in_all,
-                    connected: crowd.connected(),
+                    times: clients.times().clone(),
+                    faults: clients.faults().clone(),
+                    messages_in_all: clients.messages_in_all(),
+                    connected: clients.connected(),
                 });
                 if answer.send(outcome).is_err() {
                     break;

@@ -3,16 +3,20 @@
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
 //! [`driver`] brings them together.
 
+pub mod callers;
+pub mod clients;
 pub mod condition;
 pub mod crowd;
 pub mod driver;
 pub mod fault;
+mod lookout;
 pub mod pace;
 pub mod preflight;
 pub mod run;
 mod search;
 pub mod tally;
 pub mod target;
+pub mod volley;
 pub mod watch;
 pub mod work;
 

@@ -4,16 +4,29 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use super::driver::Party;
+use super::volley::datagram::longest;
 use crate::engine::raise_open_files;
 use crate::failure::cause;
+use crate::transport::Transport;
 
 /// Descriptors for anything but clients: three standard streams, libraries, results.
 const RESERVED_FILES: usize = 32;
 
 /// Raises the limit on open files, and says in one line what this machine cannot do for `party`.
 pub fn check(party: &Party) -> Result<(), String> {
+    let what = match party.transport {
+        Transport::Tcp => "connections",
+        Transport::Udp => "sockets",
+    };
     // An epoll, what wakes it, and a timer for each thread.
-    files(party.clients, room(3 * party.threads)?)?;
+    files((party.clients, what), room(3 * party.threads)?)?;
+    let (size, most) = (party.work.message, longest(party.server.ip()));
+    if party.transport == Transport::Udp && size > most as u64 {
+        return Err(format!(
+            "cannot send datagrams of {size} bytes to {}: {most} is the most that fits; lower --size",
+            party.server
+        ));
+    }
     if let Some(other) =
         party.sources.iter().find(|source| source.is_ipv4() != party.server.is_ipv4())
     {
@@ -31,7 +44,7 @@ pub fn check(party: &Party) -> Result<(), String> {
             )
         })?;
     }
-    ports(party.clients, local_ports(), party.sources.len().max(1))
+    ports((party.clients, what), local_ports(), party.sources.len().max(1))
 }
 
 /// Connections that may be open at once, with so many descriptors `beside` them. Raises the limit on
@@ -43,24 +56,28 @@ pub fn room(beside: usize) -> Result<usize, String> {
     Ok(open_files.saturating_sub(in_use + RESERVED_FILES + beside))
 }
 
-fn files(clients: usize, free: usize) -> Result<(), String> {
+fn files((clients, what): (usize, &str), free: usize) -> Result<(), String> {
     if clients <= free {
         return Ok(());
     }
     Err(format!(
-        "cannot open {clients} connections: the limit on open files (ulimit -n) leaves room for \
+        "cannot open {clients} {what}: the limit on open files (ulimit -n) leaves room for \
          {free}; lower --clients, raise the limit, or start several of these (--start-at) and \
          merge their reports"
     ))
 }
 
-fn ports(clients: usize, (first, last): (u16, u16), sources: usize) -> Result<(), String> {
+fn ports(
+    (clients, what): (usize, &str),
+    (first, last): (u16, u16),
+    sources: usize,
+) -> Result<(), String> {
     let each = usize::from(last.saturating_sub(first)) + 1;
     if clients <= each * sources {
         return Ok(());
     }
     Err(format!(
-        "cannot open {clients} connections: an address has {each} ports for calling \
+        "cannot open {clients} {what}: an address has {each} ports for calling \
          (net.ipv4.ip_local_port_range); give {} of this machine's with --source, as in --source \
          127.0.0.1,127.0.0.2",
         clients.div_ceil(each)
@@ -95,11 +112,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        assert_eq!(files(19_000, 19_000), Ok(()));
-        assert!(files(19_001, 19_000).unwrap_err().contains("leaves room for 19000"));
+        assert_eq!(files((19_000, "sockets"), 19_000), Ok(()));
+        assert!(files((19_001, "sockets"), 19_000).unwrap_err().contains("leaves room for 19000"));
         let range = (32_768, 60_999);
-        assert_eq!(ports(28_232, range, 1), Ok(()));
-        assert_eq!(ports(56_464, range, 2), Ok(()));
-        assert!(ports(28_233, range, 1).unwrap_err().contains("give 2 of this machine's"));
+        assert_eq!(ports((28_232, "sockets"), range, 1), Ok(()));
+        assert_eq!(ports((56_464, "sockets"), range, 2), Ok(()));
+        assert!(
+            ports((28_233, "sockets"), range, 1).unwrap_err().contains("give 2 of this machine's")
+        );
     }
 }

@@ -12,11 +12,12 @@ use super::condition::Condition;
 use super::driver::{Driver, Length, Outcome, Party};
 use super::fault::{Faults, Kind};
 use super::pace::Pace;
-use super::tally::FULL;
+use super::tally::{self, FULL, Tally};
 use super::watch::Watch;
 use super::{Failure, preflight, search};
 use crate::observe::{Held, ProcessTree, environment};
 use crate::report::document::{self, Distribution, LoadOptions, LoadResult, Memory, Usage};
+use crate::transport::Transport;
 
 /// A share of late messages that distorts percentiles.
 const MANY_LATE: f64 = 0.01;
@@ -87,14 +88,16 @@ impl<'a> Bench<'a> {
     ) -> Result<Bench<'a>, Failure> {
         let mut driver = Driver::new(&plan.party, watch.clone()).map_err(failed)?;
         let mut server = server;
-        let before = held(server.as_deref_mut());
+        // A server of datagrams holds nothing for one client.
+        let counts = plan.party.transport == Transport::Tcp;
+        let before = counts.then(|| held(server.as_deref_mut())).flatten();
         let outcome = driver.connect().map_err(failed)?;
         let connected = outcome.connected;
         if connected == 0 && !watch.stop.load(Ordering::Relaxed) {
-            return Err(nobody_served(plan, &outcome.faults));
+            return Err(nobody_served(plan, &outcome));
         }
         let mut bench = Bench { plan, watch, driver, server, memory: None, connected };
-        let after = held(bench.server.as_deref_mut());
+        let after = counts.then(|| held(bench.server.as_deref_mut())).flatten();
         bench.memory = before
             .zip(after)
             .filter(|_| connected >= COUNTABLE)
@@ -196,6 +199,8 @@ impl<'a> Bench<'a> {
             service_time,
             connect: distribution(&times.connect),
             first_byte: distribution(&times.first_byte),
+            datagrams: (self.plan.party.transport == Transport::Udp)
+                .then(|| document::Datagrams::of(tally)),
             faults: (&outcome.faults).into(),
             driver: document::Driver {
                 cpu_s: tally.driver.as_secs_f64(),
@@ -213,13 +218,20 @@ impl<'a> Bench<'a> {
     fn leave(&mut self, result: &mut LoadResult) -> Result<(), String> {
         let outcome = self.driver.leave().map_err(failed)?;
         result.faults = (&outcome.faults).into();
+        if let Some(datagrams) = &mut result.datagrams {
+            *datagrams += document::Datagrams::of(&outcome.tally);
+        }
         result.messages_in_all = outcome.messages_in_all;
         result.interrupted |= self.interrupted();
         Ok(())
     }
 }
 
-fn nobody_served(plan: &Plan, faults: &Faults) -> Failure {
+fn nobody_served(plan: &Plan, outcome: &Outcome) -> Failure {
+    let faults = &outcome.faults;
+    if plan.party.transport == Transport::Udp && faults.total() == 0 {
+        return nobody_heard(plan, &outcome.tally);
+    }
     let why = faults.examples().next().map_or("no answer".into(), ToString::to_string);
     let target = &plan.options.target;
     if faults.wrong_bytes() {
@@ -232,6 +244,22 @@ fn nobody_served(plan: &Plan, faults: &Faults) -> Failure {
     Failure::Failed(format!("cannot load {target}: no client was served: {why}; {advice}"))
 }
 
+/// No socket has failed, and no answer came.
+fn nobody_heard(plan: &Plan, tally: &Tally) -> Failure {
+    let target = &plan.options.target;
+    let patience = plan.party.patience;
+    Failure::Failed(match tally.datagrams.refused {
+        0 => format!(
+            "cannot load {target}: no answer within {patience:?}; does it echo? see --expect, and \
+             --timeout for one that is far away"
+        ),
+        _ => format!(
+            "cannot load {target}: connection refused: nobody listens there; start `socklab server \
+             --udp` first"
+        ),
+    })
+}
+
 /// What the server holds, where that may be known: only its user and root are told.
 fn held(server: Option<&mut ProcessTree>) -> Option<Held> {
     let held = server?.memory();
@@ -240,6 +268,24 @@ fn held(server: Option<&mut ProcessTree>) -> Option<Held> {
 
 fn failed(error: impl std::fmt::Display) -> String {
     format!("the load generator failed: {error}")
+}
+
+impl document::Datagrams {
+    /// What a tally says of them.
+    pub fn of(tally: &Tally) -> document::Datagrams {
+        let tally::Datagrams { lost, duplicated, reordered, corrupted, late, refused, overflowed } =
+            tally.datagrams;
+        document::Datagrams {
+            sent: tally.begun,
+            lost,
+            duplicated,
+            reordered,
+            corrupted,
+            late,
+            refused,
+            overflowed,
+        }
+    }
 }
 
 impl From<&Faults> for document::Faults {

@@ -147,6 +147,7 @@ mod tests {
             service_time: None,
             connect: None,
             first_byte: None,
+            datagrams: None,
             faults: Faults::default(),
             driver: Driver::default(),
             server: None,

@@ -1,4 +1,4 @@
-//! Whom to load: `tcp://HOST:PORT`.
+//! Whom to load: `tcp://HOST:PORT` or `udp://HOST:PORT`.
 
 use std::fmt;
 use std::io;
@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use crate::engine::resolve;
 use crate::failure::cause;
+use crate::transport::{Transport, answers};
 
 /// A server by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// How messages travel there.
+    pub transport: Transport,
     host: String,
     port: u16,
 }
@@ -20,12 +23,15 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
-        let rest = match text.split_once("://") {
-            Some(("tcp", rest)) => rest,
+        let (transport, rest) = match text.split_once("://") {
+            Some(("tcp", rest)) => (Transport::Tcp, rest),
+            Some(("udp", rest)) => (Transport::Udp, rest),
             Some((scheme, _)) => {
-                return Err(format!("{scheme}:// is not served; use tcp://HOST:PORT"));
+                return Err(format!(
+                    "{scheme}:// is not served; use tcp://HOST:PORT or udp://HOST:PORT"
+                ));
             }
-            None => text,
+            None => (Transport::Tcp, text),
         };
         let (host, port) = rest
             .trim_end_matches('/')
@@ -33,7 +39,7 @@ impl FromStr for Target {
             .filter(|(host, _)| !host.is_empty() && (!host.contains(':') || host.starts_with('[')))
             .ok_or("a target is tcp://HOST:PORT, as in tcp://127.0.0.1:8000 or tcp://[::1]:8000")?;
         match port.parse() {
-            Ok(port) if port != 0 => Ok(Target { host: host.into(), port }),
+            Ok(port) if port != 0 => Ok(Target { transport, host: host.into(), port }),
             _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
         }
     }
@@ -41,26 +47,36 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tcp://{}:{}", self.host, self.port)
+        write!(f, "{}://{}:{}", self.transport, self.host, self.port)
     }
 }
 
 impl Target {
-    /// The first address of the name that takes a connection, within `patience` each. Where there
-    /// is one address only, it is not tried.
+    /// The first address of the name that takes a connection, or a datagram, within `patience` each.
+    /// Where there is one address only, it is not tried.
     pub fn address(&self, patience: Duration) -> Result<SocketAddr, String> {
         let addresses = resolve(&self.host, self.port).map_err(|error| {
             format!("cannot find the address of {:?}: {}", self.host, cause(&error))
         })?;
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let mut silent = None;
         if let [address] = addresses[..] {
             return Ok(address);
         }
         for address in addresses {
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(_) => return Ok(address),
+            let takes = match self.transport {
+                Transport::Tcp => TcpStream::connect_timeout(&address, patience).map(|_| true),
+                Transport::Udp => answers(address, patience),
+            };
+            match takes {
+                Ok(true) => return Ok(address),
+                // Nobody answers there, and nobody says that nobody is there.
+                Ok(false) => silent = silent.or(Some(address)),
                 Err(error) => failure = error,
             }
+        }
+        if let Some(address) = silent {
+            return Ok(address);
         }
         Err(format!("cannot connect to {self}: {}; start the server first", cause(&failure)))
     }
@@ -76,12 +92,20 @@ mod tests {
             ("tcp://127.0.0.1:8000", "tcp://127.0.0.1:8000"),
             ("localhost:7", "tcp://localhost:7"),
             ("tcp://[::1]:8000/", "tcp://[::1]:8000"),
+            ("udp://[::1]:7", "udp://[::1]:7"),
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(shown.into()));
         }
-        for wrong in
-            ["", "8000", "tcp://:80", "tcp://host", "tcp://host:0", "::1:8000", "udp://a:1"]
-        {
+        for wrong in [
+            "",
+            "8000",
+            "tcp://:80",
+            "tcp://host",
+            "tcp://host:0",
+            "::1:8000",
+            "udp://a:0",
+            "sctp://a:1",
+        ] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong:?}");
         }
     }

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::started::PORT;
 use crate::failure;
+use crate::transport::Transport;
 
 /// Why a server could not be started, in one line.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Cause {
     Port(io::Error),
     Keeper(io::Error),
     Ended { port: u16, status: ExitStatus, words: String },
-    Mute { port: u16, patience: Duration, words: String },
+    Mute { port: u16, transport: Transport, patience: Duration, words: String },
 }
 
 impl std::error::Error for StartError {}
@@ -58,11 +59,15 @@ impl fmt::Display for StartError {
                 let (ending, words) = (ending(*status), after_colon(words));
                 write!(f, "{command:?} with port {port} {ending}{words}; {advice}")
             }
-            Cause::Mute { port, patience, words } => {
+            Cause::Mute { port, transport, patience, words } => {
+                let what = match transport {
+                    Transport::Tcp => "accepts no connection",
+                    Transport::Udp => "takes no datagram",
+                };
                 let (patience, words) = (humantime::format_duration(*patience), after_colon(words));
                 write!(
                     f,
-                    "{command:?} accepts no connection on 127.0.0.1:{port} within \
+                    "{command:?} {what} on 127.0.0.1:{port} within \
                      {patience}{words}; it must listen on the port that {PORT} stands for"
                 )
             }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use super::start_error::{Cause, StartError, after_colon, ending};
 use super::words::Words;
 use super::{CpuList, ProcessTree};
+use crate::transport::{self, Transport};
 
 /// What stands for the port in a command.
 pub(super) const PORT: &str = "{port}";
@@ -25,6 +26,9 @@ const TRIES: usize = 3;
 /// Between two attempts to connect to a server that does not listen yet.
 const RETRY: Duration = Duration::from_millis(3);
 
+/// How long a datagram's answer is waited for; this machine says at once where nobody listens.
+const SILENT: Duration = Duration::from_millis(200);
+
 /// How long a server that has cut its clients off may take to be found dead: shells and keepers
 /// stand between it and us, and a core dump may.
 pub const DYING: Duration = Duration::from_secs(1);
@@ -34,7 +38,9 @@ pub const DYING: Duration = Duration::from_secs(1);
 pub struct Launcher {
     /// The socklab executable, which runs as their keeper. Commands find it as `socklab`.
     pub keeper: PathBuf,
-    /// How long a server may take until it accepts a connection.
+    /// How it is told that a server is ready: it accepts a connection, or answers a datagram.
+    pub transport: Transport,
+    /// How long a server may take until then.
     pub patience: Duration,
     /// How long it may take to end after SIGTERM; none is SIGKILL at once.
     pub grace: Duration,
@@ -46,11 +52,22 @@ impl Launcher {
 
     /// Servers are kept by the executable `keeper` and killed without grace.
     pub fn new(keeper: impl Into<PathBuf>) -> Launcher {
-        Launcher { keeper: keeper.into(), patience: Launcher::PATIENCE, grace: Duration::ZERO }
+        Launcher {
+            keeper: keeper.into(),
+            transport: Transport::Tcp,
+            patience: Launcher::PATIENCE,
+            grace: Duration::ZERO,
+        }
+    }
+
+    /// The same for servers of this transport.
+    pub fn over(self, transport: Transport) -> Launcher {
+        Launcher { transport, ..self }
     }
 
     /// Runs `command` in a shell, on `cpus`, with a free port of 127.0.0.1 in place of `{port}`, and
-    /// returns when a connection to it was accepted, and closed again. Errors call it `name`.
+    /// returns when it is ready: a connection to it was accepted, and closed again, or a datagram was
+    /// answered. Errors call it `name`.
     pub fn start(
         &self,
         name: &str,
@@ -64,14 +81,16 @@ impl Launcher {
         let mut tries = 1;
         loop {
             match self.attempt(command, cpus) {
-                Err(Cause::Ended { port, .. }) if tries < TRIES && is_taken(port) => tries += 1,
+                Err(Cause::Ended { port, .. }) if tries < TRIES && !self.is_free(port) => {
+                    tries += 1
+                }
                 outcome => return outcome.map_err(fail),
             }
         }
     }
 
     fn attempt(&self, command: &str, cpus: Option<&CpuList>) -> Result<Started, Cause> {
-        let port = free_port().map_err(Cause::Port)?;
+        let port = self.free_port().map_err(Cause::Port)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut kept = self.spawn(&command.replace(PORT, &port.to_string()), cpus)?;
         let since = Instant::now();
@@ -85,16 +104,20 @@ impl Launcher {
         };
         loop {
             // Asked after the connect, or a stranger who has snatched the port passes for it.
-            let connected = connects(address);
+            let ready = match self.transport {
+                Transport::Tcp => connects(address),
+                Transport::Udp => takes_datagrams(address),
+            };
             if let Some(status) = kept.child.try_wait().map_err(Cause::Keeper)? {
                 return Err(Cause::Ended { port, status, words: kept.words.all() });
             }
-            if connected && let Ok(tree) = ProcessTree::of(pid) {
+            if ready && let Ok(tree) = ProcessTree::of(pid) {
                 return Ok(Started { address, kept, tree });
             }
             if since.elapsed() >= self.patience {
                 let patience = self.patience;
-                return Err(Cause::Mute { port, patience, words: kept.words.so_far() });
+                let transport = self.transport;
+                return Err(Cause::Mute { port, transport, patience, words: kept.words.so_far() });
             }
             thread::sleep(RETRY);
         }
@@ -121,6 +144,26 @@ impl Launcher {
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
         let words = Words::of(child.stderr.take().expect("it is piped"));
         Ok(Kept { child, output, words })
+    }
+
+    /// A port that is free for both, for some servers listen on both.
+    fn free_port(&self) -> io::Result<u16> {
+        loop {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let port = listener.local_addr()?.port();
+            match UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                other => return other.map(|_| port),
+            }
+        }
+    }
+
+    fn is_free(&self, port: u16) -> bool {
+        let local = (Ipv4Addr::LOCALHOST, port);
+        match self.transport {
+            Transport::Tcp => TcpListener::bind(local).is_ok(),
+            Transport::Udp => UdpSocket::bind(local).is_ok(),
+        }
     }
 
     /// Where commands are looked for: beside the keeper first, so that `socklab server` is the same
@@ -198,12 +241,11 @@ impl Drop for Kept {
     }
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn is_taken(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err()
+/// Whether there is a socket that takes datagrams: it answers, or nobody says for a while that there
+/// is none. That is what an accepted connection says of a listener, too; and one that takes
+/// everything and never answers is a server.
+fn takes_datagrams(address: SocketAddr) -> bool {
+    transport::answers(address, SILENT).is_ok()
 }
 
 fn connects(address: SocketAddr) -> bool {

@@ -1,6 +1,6 @@
 //! Results as CSV (RFC 4180): a line of names, then a line for each result.
 
-use super::document::{BenchResult, Distribution, LoadResult, Memory, Usage};
+use super::document::{BenchResult, Datagrams, Distribution, LoadResult, Memory, Usage};
 
 /// A column: its name and its value.
 type Cell = (&'static str, String);
@@ -35,6 +35,7 @@ pub fn load(result: &LoadResult) -> String {
     let switches = usage.and_then(|usage| usage.switches_per_message);
     line.push(("server_switches_per_message", optional(switches)));
     line.extend(memory(usage.and_then(|usage| usage.memory.as_ref())));
+    line.extend(datagrams(result.datagrams.as_ref()));
     table(vec![line])
 }
 
@@ -59,6 +60,7 @@ pub fn bench(result: &BenchResult) -> String {
             ];
             line.extend(times(standing.latency.as_ref()));
             line.extend(memory(standing.memory.as_ref()));
+            line.extend(datagrams(standing.datagrams.as_ref()));
             line
         })
     });
@@ -85,6 +87,20 @@ fn memory(memory: Option<&Memory>) -> Vec<Cell> {
         ("threads_bytes", part(|memory| memory.threads_bytes)),
         ("page_tables_bytes", part(|memory| memory.page_tables_bytes)),
         ("sockets_bytes", part(|memory| memory.sockets_bytes)),
+    ]
+}
+
+fn datagrams(datagrams: Option<&Datagrams>) -> Vec<Cell> {
+    let number = |value: fn(&Datagrams) -> u64| optional(datagrams.map(value));
+    vec![
+        ("datagrams_sent", number(|datagrams| datagrams.sent)),
+        ("datagrams_lost", number(|datagrams| datagrams.lost)),
+        ("datagrams_duplicated", number(|datagrams| datagrams.duplicated)),
+        ("datagrams_reordered", number(|datagrams| datagrams.reordered)),
+        ("datagrams_corrupted", number(|datagrams| datagrams.corrupted)),
+        ("datagrams_late", number(|datagrams| datagrams.late)),
+        ("datagrams_refused", number(|datagrams| datagrams.refused)),
+        ("datagrams_overflowed", number(|datagrams| datagrams.overflowed)),
     ]
 }
 

@@ -78,6 +78,49 @@ pub struct Distribution {
     pub histogram: String,
 }
 
+/// What became of datagrams. Those that were answered are the messages; each of the others is counted
+/// once under `lost` or, where most of the answer was right, under `corrupted`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Datagrams {
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Not answered within `timeout_s`. They are in no distribution of times.
+    pub lost: u64,
+    /// Answers to what had been answered before.
+    pub duplicated: u64,
+    /// Answers that came after the answer to a later datagram of the same client (RFC 4737).
+    pub reordered: u64,
+    /// Answers with other bytes than were sent, or with a number that was not sent.
+    pub corrupted: u64,
+    /// Answers to what was lost by then. It stays lost.
+    pub late: u64,
+    /// How often the server's machine said that nobody listens there (ICMP port unreachable).
+    pub refused: u64,
+    /// Answers that came, and for which sockets of the load generator had no room: part of `lost`.
+    pub overflowed: u64,
+}
+
+impl Datagrams {
+    /// The part that was lost.
+    pub fn loss(&self) -> f64 {
+        self.lost as f64 / self.sent.max(1) as f64
+    }
+}
+
+impl std::ops::AddAssign for Datagrams {
+    fn add_assign(&mut self, other: Datagrams) {
+        self.sent += other.sent;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.corrupted += other.corrupted;
+        self.late += other.late;
+        self.refused += other.refused;
+        self.overflowed += other.overflowed;
+    }
+}
+
 /// Memory per connection, by who holds it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

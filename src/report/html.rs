@@ -5,7 +5,9 @@
 //! parse it.
 
 use super::chart::{self, clients, forest, latency, memory, slices};
-use super::document::{BenchResult, Comparison, Distribution, Metric, Row, Standing, Verdict};
+use super::document::{
+    BenchResult, Comparison, Datagrams, Distribution, Metric, Row, Standing, Verdict,
+};
 use super::svg::{definitions, escape, key};
 use super::words;
 
@@ -265,6 +267,22 @@ fn table(result: &BenchResult, row: &Row) -> String {
             ],
         );
     }
+    if row.standings.iter().any(|standing| standing.datagrams.is_some()) {
+        let number = |s: &Standing, of: fn(&Datagrams) -> u64| {
+            s.datagrams.as_ref().map_or(words::NONE.into(), |datagrams| words::count(of(datagrams)))
+        };
+        group(
+            "Datagrams",
+            &[
+                ("sent", &|s| number(s, |d| d.sent)),
+                ("lost", &|s| s.datagrams.as_ref().map_or(words::NONE.into(), words::lost)),
+                ("in the load generator", &|s| number(s, |d| d.overflowed)),
+                ("duplicated", &|s| number(s, |d| d.duplicated)),
+                ("reordered", &|s| number(s, |d| d.reordered)),
+                ("late", &|s| number(s, |d| d.late)),
+            ],
+        );
+    }
     out += "</table></div>\n";
     out += &mind(&words::warnings(result, row));
     out + "</div>\n"
@@ -303,8 +321,9 @@ fn conditions(result: &BenchResult) -> String {
         true => format!("{}, interrupted", words::elapsed(result.elapsed_s)),
         false => words::elapsed(result.elapsed_s),
     };
+    let what = if options.udp { "datagrams" } else { "messages" };
     let load = format!(
-        "messages of {}, {} in flight per client{loops}",
+        "{what} of {}, {} in flight per client{loops}",
         words::plural(options.size_bytes, "byte"),
         words::count(options.pipeline)
     );

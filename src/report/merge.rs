@@ -3,7 +3,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::document::{Distribution, Document, Driver, Faults, LoadOptions, LoadResult};
+use super::document::{Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult};
 
 /// One document of one or more. Only results of `load` that did the same can be merged.
 pub fn merge(documents: Vec<Document>) -> Result<Document, String> {
@@ -51,6 +51,7 @@ fn add(a: LoadResult, b: &LoadResult) -> Result<LoadResult, String> {
         service_time: distributions(a.service_time, b.service_time.as_ref())?,
         connect: distributions(a.connect, b.connect.as_ref())?,
         first_byte: distributions(a.first_byte, b.first_byte.as_ref())?,
+        datagrams: datagrams(a.datagrams, b.datagrams),
         faults: faults(a.faults, &b.faults),
         driver: Driver {
             cpu_s: a.driver.cpu_s + b.driver.cpu_s,
@@ -124,6 +125,12 @@ fn distributions(
     let mut sum: Histogram<u64> = a.histogram()?;
     sum.add(&b.histogram()?).map_err(|error| format!("histograms cannot be added: {error}"))?;
     Ok(Distribution::of(&sum))
+}
+
+fn datagrams(a: Option<Datagrams>, b: Option<Datagrams>) -> Option<Datagrams> {
+    let mut sum = a?;
+    sum += b?;
+    Some(sum)
 }
 
 fn faults(a: Faults, b: &Faults) -> Faults {

@@ -65,6 +65,17 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A share that may be next to nothing: 0.0004 %.
+pub fn small_percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent > 0.0 && percent < 0.095 => {
+            let decimals = (-percent.log10()).ceil() as usize;
+            format!("{percent:.decimals$} %")
+        }
+        _ => percent(share),
+    }
+}
+
 /// A number of things: 1,234,567.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -143,6 +154,8 @@ mod tests {
         let rates = ["312,000/s", "1,000,000/s", "8.12/s", "812/s", "0/s"];
         assert_eq!([312_345.0, 999_600.0, 8.123, 812.0, 0.0].map(rate), rates);
         assert_eq!([0.0, 0.005, 0.03, 0.974].map(percent), ["0 %", "0.5 %", "3 %", "97 %"]);
+        let small = ["0 %", "0.0004 %", "0.03 %", "1.2 %"];
+        assert_eq!([0.0, 4e-6, 3e-4, 0.012].map(small_percent), small);
         assert_eq!([0, 12, 1000, 1_234_567].map(count), ["0", "12", "1,000", "1,234,567"]);
         assert_eq!([8.2, 252.0, 120.0].map(elapsed), ["8.20 s", "4 min 12 s", "2 min"]);
     }

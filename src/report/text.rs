@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::document::{
-    BenchResult, Comparison, Distribution, Ended, Environment, LoadResult, Memory, Metric, Row,
-    Standing, Trial, Usage,
+    BenchResult, Comparison, Datagrams, Distribution, Ended, Environment, LoadResult, Memory,
+    Metric, Row, Standing, Trial, Usage,
 };
 use crate::bench::stats::FEWEST_ROUNDS;
 
@@ -56,6 +56,15 @@ pub fn load(result: &LoadResult) -> String {
     } else if result.latency.is_some() {
         line("", "a closed loop: slow answers delay the next questions; see --rate");
     }
+    if let Some(datagrams) = &result.datagrams {
+        line("datagrams", &fates(result, datagrams));
+        if datagrams.overflowed > 0 {
+            line("", &own_fault(datagrams));
+        }
+        if datagrams.lost > 0 && result.latency.is_some() {
+            line("", "latency is that of what was answered; what is lost has none");
+        }
+    }
     line("faults", &faults(result));
     for example in &result.faults.examples {
         line("", example);
@@ -79,6 +88,7 @@ fn asked(result: &LoadResult) -> String {
     let size = words::without_zeros(&bytes(options.size_bytes as f64));
     parts.push(match options.expect.as_str() {
         "echo" => format!("{size} echoed"),
+        "sink" if result.datagrams.is_some() => format!("{size} sent"),
         "sink" => format!("{size} taken"),
         "source" => format!("pieces of {size} heard"),
         "reply" => format!("{size} replied to"),
@@ -121,6 +131,7 @@ fn kept(slo: &str, trials: &[Trial]) -> String {
 
 fn messages(result: &LoadResult) -> String {
     let done = match result.options.expect.as_str() {
+        "sink" if result.datagrams.is_some() => "sent",
         "sink" => "taken",
         "source" => "heard",
         "none" => "answered, not compared",
@@ -152,13 +163,46 @@ fn percentiles(times: &Distribution) -> String {
     line
 }
 
+fn fates(result: &LoadResult, datagrams: &Datagrams) -> String {
+    let Datagrams { duplicated, reordered, corrupted, late, refused, .. } = *datagrams;
+    let mut parts = match result.options.expect.as_str() {
+        "sink" => vec!["nothing tells whether they arrived".into()],
+        "none" => vec![words::lost(datagrams), "the rest cannot be told without comparing".into()],
+        _ => vec![
+            words::lost(datagrams),
+            format!("{} duplicated", count(duplicated)),
+            format!("{} reordered", count(reordered)),
+            format!("{} corrupted", count(corrupted)),
+        ],
+    };
+    for (number, what) in [(late, "late"), (refused, "refused")] {
+        if number > 0 {
+            parts.push(format!("{} {what}", count(number)));
+        }
+    }
+    parts.join(", ")
+}
+
+/// Loss that is neither the server's nor the network's.
+fn own_fault(datagrams: &Datagrams) -> String {
+    format!(
+        "of the lost ones {} were dropped in this load generator's own buffers: give it --threads, \
+         raise net.core.rmem_max, or send less",
+        count(datagrams.overflowed)
+    )
+}
+
 fn faults(result: &LoadResult) -> String {
     let faults = &result.faults;
     let lost = result.options.clients as u64 - result.connected.min(result.options.clients as u64);
     if faults.total() == 0 {
         return match lost {
             0 => "none".into(),
-            _ => format!("none, but only {} connected", words::clients(result.connected as usize)),
+            _ => {
+                let verb =
+                    if result.datagrams.is_some() { "were heard at first" } else { "connected" };
+                format!("none, but only {} {verb}", words::clients(result.connected as usize))
+            }
         };
     }
     let kinds = [
@@ -174,6 +218,9 @@ fn faults(result: &LoadResult) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, kind)| format!("{} {kind}", count(*number)))
         .collect();
+    if result.datagrams.is_some() {
+        return kinds.join(", ");
+    }
     let unanswered = plural(faults.unanswered, "message");
     format!(
         "{} lost ({}), {unanswered} unanswered",
@@ -296,6 +343,17 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
         let (server, driver) =
             (words::times(standing.cpus_busy), words::times(standing.driver_busy));
         writeln!(text, "  {label:<30}{name:<wide$}  {server:>10}  load generator {driver}")
+            .expect("a string takes everything");
+        label = "";
+    }
+    let mut label = "datagrams lost";
+    for standing in &row.standings {
+        let Some(datagrams) = &standing.datagrams else {
+            continue;
+        };
+        let name = words::name(result, standing.contestant);
+        let (lost, share) = (count(datagrams.lost), words::small_percent(datagrams.loss()));
+        writeln!(text, "  {label:<30}{name:<wide$}  {lost:>10}  {share}")
             .expect("a string takes everything");
         label = "";
     }

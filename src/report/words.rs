@@ -8,7 +8,7 @@ use crate::bench::stats::FEWEST_ROUNDS;
 use crate::load::tally::FULL;
 use crate::observe::CpuList;
 
-use super::document::{BenchResult, Comparison, Metric, Row, Standing, Verdict};
+use super::document::{BenchResult, Comparison, Datagrams, Metric, Row, Standing, Verdict};
 
 /// Above this share of late messages, the schedule was not kept.
 const LATE: f64 = 0.01;
@@ -76,7 +76,14 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
     let full =
         who(&|standing| standing.driver_busy > FULL && standing.cpus_busy < FULL * cpus as f64);
     let late = who(&is_late);
+    let losers = who(&|standing| standing.datagrams.is_some_and(|datagrams| datagrams.lost > 0));
     let mut warnings = Vec::new();
+    if !losers.is_empty() {
+        warnings.push(format!(
+            "{clients}: {losers} lost datagrams: what is lost is in no latency, and keeps its place \
+             in the window until it is given up."
+        ));
+    }
     if !full.is_empty() {
         warnings.push(format!(
             "{clients}: with {full} the load generator was full: throughput is a lower bound."
@@ -252,6 +259,14 @@ fn place_of(run: &Run) -> String {
         [from, ..] if run.last => format!("from {} on", clients(*from)),
         [.., to] if run.first => format!("up to {}", clients(*to)),
         [from, .., to] => format!("with {} to {}", count(*from as u64), clients(*to)),
+    }
+}
+
+/// "12 lost (0.0004 %)".
+pub fn lost(datagrams: &Datagrams) -> String {
+    match datagrams.lost {
+        0 => "0 lost".into(),
+        lost => format!("{} lost ({})", count(lost), small_percent(datagrams.loss())),
     }
 }
 

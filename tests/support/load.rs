@@ -10,6 +10,7 @@ use socklab::load::pace::Pace;
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::session::{ConnectionId, Output, Service, Session, Want};
+use socklab::transport::Transport;
 
 use super::PATIENCE;
 use super::run::socklab;
@@ -22,6 +23,7 @@ pub fn caller(number: usize) -> IpAddr {
 
 pub fn party(server: SocketAddr, clients: usize, work: Work) -> Party {
     Party {
+        transport: Transport::Tcp,
         server,
         clients,
         threads: 1,

@@ -4,6 +4,7 @@
 
 pub mod datagram;
 pub mod load;
+pub mod post;
 pub mod run;
 pub mod talk;
 pub mod wrong;

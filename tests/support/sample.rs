@@ -82,6 +82,7 @@ pub fn build(who: &[(&str, &str)], rows: &[(usize, f64, Vec<Nature>)]) -> BenchR
         options: BenchOptions {
             clients: rows.iter().map(|row| row.clients).collect(),
             size_bytes: 64,
+            udp: false,
             pipeline: 1,
             per_connection: None,
             placement: "split".into(),
@@ -165,6 +166,7 @@ fn round(natures: &[Nature], noise: &mut Noise, now: &mut f64) -> Round {
                     as u64,
                 late: 0,
             }),
+            datagrams: None,
         });
     }
     for slice in 0..SLICES {
@@ -219,6 +221,7 @@ fn standing(
             page_tables_bytes: part(|memory| memory.page_tables_bytes),
             sockets_bytes: part(|memory| memory.sockets_bytes),
         }),
+        datagrams: None,
     }
 }
 

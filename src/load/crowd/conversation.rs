@@ -69,14 +69,13 @@ impl Crowd {
 
     pub(super) fn call(&mut self, index: usize) {
         self.progress = self.now;
-        let sources = &self.callers.sources;
-        let source = sources.get(self.calls % sources.len().max(1)).copied();
+        let source = self.callers.source(self.calls);
         self.calls += 1;
         let client = &mut self.clients[index];
         let called = client.call(self.callers.server, source, self.now).and_then(|()| {
             let stream = client.stream.as_mut().expect("it has just called");
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(stream, Token(index), both)
+            self.lookout.registry().register(stream, Token(index), both)
         });
         match called {
             Ok(()) => self.answer_the_call(index),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Environment, Memory};
+use super::{Datagrams, Distribution, Environment, Memory};
 
 /// What was asked of `bench`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,9 @@ pub struct BenchOptions {
     pub clients: Vec<usize>,
     /// Bytes of a message.
     pub size_bytes: u64,
+    /// Whether messages were datagrams.
+    #[serde(default)]
+    pub udp: bool,
     /// Messages in flight per client.
     pub pipeline: u64,
     /// Messages after which a client leaves and another one comes; `null` if they stay.
@@ -139,8 +142,12 @@ pub struct Standing {
     pub latency: Option<Distribution>,
     /// Messages of the open loop that were sent more than a millisecond late.
     pub late: u64,
-    /// Memory per connection, median over the rounds; `null` with too few clients to tell.
+    /// Memory per connection, median over the rounds; `null` with too few clients to tell, and where
+    /// there are no connections.
     pub memory: Option<Memory>,
+    /// What became of datagrams in all slices of all rounds; `null` for connections.
+    #[serde(default)]
+    pub datagrams: Option<Datagrams>,
 }
 
 impl Metric {
@@ -238,6 +245,9 @@ pub struct Side {
     pub memory: Option<Memory>,
     /// The open-loop part.
     pub open: Option<OpenSlice>,
+    /// What became of datagrams in all these slices; `null` for connections.
+    #[serde(default)]
+    pub datagrams: Option<Datagrams>,
 }
 
 /// A short stretch of closed-loop load on one server.

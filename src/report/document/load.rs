@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, Environment, Memory};
+use super::{Datagrams, Distribution, Environment, Memory};
 
 /// What was asked of `load`: each field is the option of that name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -11,7 +11,7 @@ use super::{Distribution, Environment, Memory};
 pub struct LoadOptions {
     /// The server, as it was given.
     pub target: String,
-    /// Connections.
+    /// Connections; of datagrams, sockets to send from.
     pub clients: usize,
     /// Bytes of a message.
     pub size_bytes: u64,
@@ -82,16 +82,20 @@ pub struct LoadResult {
     pub received_bytes: u64,
     /// Messages per second.
     pub messages_per_second: f64,
-    /// Connections that were established.
+    /// Connections that were established; of datagrams, clients that were answered at all before
+    /// the measured part.
     pub connected: u64,
     /// From the intended send time to the last byte of the answer; `null` where nothing is answered.
     pub latency: Option<Distribution>,
     /// From the actual send time; only with a rate, for otherwise the two are the same.
     pub service_time: Option<Distribution>,
-    /// From connect(2) until the connection is established.
+    /// From connect(2) until the connection is established; `null` for datagrams.
     pub connect: Option<Distribution>,
-    /// From connect(2) to the first byte of the first answer.
+    /// From connect(2) to the first byte of the first answer; of datagrams, from the first one sent.
     pub first_byte: Option<Distribution>,
+    /// What became of datagrams in the measured part; `null` for connections.
+    #[serde(default)]
+    pub datagrams: Option<Datagrams>,
     /// What went wrong.
     pub faults: Faults,
     /// The load generator itself.
@@ -102,7 +106,8 @@ pub struct LoadResult {
     pub trials: Vec<Trial>,
 }
 
-/// Clients that were lost, by what happened to them first.
+/// Clients that were lost, by what happened to them first. Datagrams lose no client: there, each
+/// answer that was wrong counts, and each socket that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Faults {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use socklab::load::driver::{Driver, Length, Outcome, Party};
 use socklab::load::fault::Kind;
 use socklab::load::pace::Pace;
-use socklab::load::tally::Datagrams;
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
+use socklab::report::document::Datagrams;
 use socklab::transport::Transport;
 use support::load::{SEED, caller};
 use support::post::{Post, closed_port};
@@ -45,6 +45,11 @@ fn load(party: &Party, pace: Pace, rate: Option<f64>, messages: u64) -> Outcome 
     Outcome { tally, faults: left.faults, messages_in_all: left.messages_in_all, ..outcome }
 }
 
+/// So many datagrams, and nothing befell them.
+fn sent(sent: u64) -> Datagrams {
+    Datagrams { sent, ..Datagrams::default() }
+}
+
 /// Both loops, as pace and rate.
 fn loops(depth: u64) -> [(Pace, Option<f64>); 2] {
     [(Pace::closed(depth), None), (Pace::default(), Some(2_000.0))]
@@ -65,7 +70,7 @@ fn a_right_server_answers_every_datagram() {
         let Outcome { tally, times, faults, messages_in_all, .. } = load(&party, pace, rate, 301);
         let what = format!("{size} bytes, {pace:?}, {rate:?}");
         assert_eq!((tally.messages, tally.begun), (301, 301), "{what}: {tally:?}");
-        assert_eq!(tally.datagrams, Datagrams::default(), "{what}");
+        assert_eq!(tally.datagrams, sent(301), "{what}");
         assert_eq!(faults.total(), 0, "{what}: {faults:?}");
         assert_eq!((tally.sent, tally.received), (301 * size, 301 * size), "{what}");
         assert_eq!(messages_in_all, 301 + clients as u64, "{what}");
@@ -106,7 +111,7 @@ fn flipped(mut datagram: Vec<u8>, at: usize) -> Vec<u8> {
 
 #[test]
 fn each_misfortune_is_counted_exactly_and_apart() {
-    let none = Datagrams::default();
+    let none = sent(99);
     // 99 messages, of which 10 are victims.
     let table: [(&str, Bend, u64, Datagrams); 7] = [
         ("drops", |_, _| vec![], 89, Datagrams { lost: 10, ..none }),
@@ -164,7 +169,7 @@ fn a_datagram_that_is_overtaken_is_reordered() {
     for (pace, rate) in loops(4) {
         let party = party(server.address, 1, Work::echo(64, SEED));
         let outcome = load(&party, pace, rate, 99);
-        let datagrams = Datagrams { reordered: 10, ..Datagrams::default() };
+        let datagrams = Datagrams { reordered: 10, ..sent(99) };
         assert_eq!(outcome.tally.datagrams, datagrams, "{rate:?}");
         assert_eq!(outcome.tally.messages, 99);
     }
@@ -187,7 +192,7 @@ fn what_comes_late_was_lost_and_stays_lost() {
         });
         let party = party(server.address, 1, Work::echo(64, SEED));
         let outcome = load(&party, Pace { depth, ..Pace::default() }, rate, 30);
-        let datagrams = Datagrams { lost: 1, late: 1, duplicated: 1, ..Datagrams::default() };
+        let datagrams = Datagrams { lost: 1, late: 1, duplicated: 1, ..sent(30) };
         assert_eq!(outcome.tally.datagrams, datagrams, "{rate:?}");
         assert_eq!((outcome.tally.messages, outcome.times.service.len()), (29, 29));
         assert!(outcome.times.service.max() <= PATIENCE.as_nanos() as u64 * 1001 / 1000);
@@ -211,7 +216,7 @@ fn no_more_are_in_flight_than_were_asked_for() {
         });
         let party = party(server.address, 1, Work::echo(64, SEED));
         let outcome = load(&party, Pace::closed(depth), None, 50);
-        assert_eq!((outcome.tally.messages, outcome.tally.datagrams), (50, Datagrams::default()));
+        assert_eq!((outcome.tally.messages, outcome.tally.datagrams), (50, sent(50)));
         assert_eq!(most.load(Ordering::SeqCst), depth);
     }
 }
@@ -224,7 +229,7 @@ fn a_first_call_that_is_lost_is_made_again() {
     });
     let outcome = load(&party(server.address, 3, Work::echo(64, SEED)), Pace::closed(1), None, 30);
     assert_eq!((outcome.connected, outcome.tally.messages), (3, 30));
-    assert_eq!(outcome.tally.datagrams, Datagrams::default(), "that was before");
+    assert_eq!(outcome.tally.datagrams, sent(30), "that was before");
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn what_is_taken_is_counted_as_it_is_sent() {
         let before = heard.load(Ordering::SeqCst);
         let outcome = load(&party(server.address, 3, Work::sink(64, SEED)), pace, rate, 300);
         assert_eq!((outcome.tally.messages, outcome.tally.sent), (300, 300 * 64));
-        assert_eq!((outcome.tally.datagrams, outcome.tally.received), (Datagrams::default(), 0));
+        assert_eq!((outcome.tally.datagrams, outcome.tally.received), (sent(300), 0));
         support::eventually("all arrive", || heard.load(Ordering::SeqCst) - before >= 300);
     }
     let chatty = Post::echo();

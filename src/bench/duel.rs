@@ -192,7 +192,7 @@ impl<'a> Duel<'a> {
         let cpu = contender.cpu()?.saturating_sub(cpu);
         for tally in [&lead_in, &tally] {
             contender.answered += tally.messages;
-            contender.datagrams[0] += Datagrams::of(tally);
+            contender.datagrams[0] += tally.datagrams;
         }
         contender.slices.push(Slice {
             start_s,
@@ -238,7 +238,7 @@ impl<'a> Duel<'a> {
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;
         // Of rates that were tried and not sustained, nothing is kept.
-        contender.datagrams[1] = Datagrams::of(&tally);
+        contender.datagrams[1] = tally.datagrams;
         let latency = &contender.load.times().latency;
         contender.open = Some(OpenSlice {
             messages: tally.messages,

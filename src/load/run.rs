@@ -12,7 +12,7 @@ use super::condition::Condition;
 use super::driver::{Driver, Length, Outcome, Party};
 use super::fault::{Faults, Kind};
 use super::pace::Pace;
-use super::tally::{self, FULL, Tally};
+use super::tally::{FULL, Tally};
 use super::watch::Watch;
 use super::{Failure, preflight, search};
 use crate::observe::{Held, ProcessTree, environment};
@@ -199,8 +199,7 @@ impl<'a> Bench<'a> {
             service_time,
             connect: distribution(&times.connect),
             first_byte: distribution(&times.first_byte),
-            datagrams: (self.plan.party.transport == Transport::Udp)
-                .then(|| document::Datagrams::of(tally)),
+            datagrams: (self.plan.party.transport == Transport::Udp).then_some(tally.datagrams),
             faults: (&outcome.faults).into(),
             driver: document::Driver {
                 cpu_s: tally.driver.as_secs_f64(),
@@ -219,7 +218,7 @@ impl<'a> Bench<'a> {
         let outcome = self.driver.leave().map_err(failed)?;
         result.faults = (&outcome.faults).into();
         if let Some(datagrams) = &mut result.datagrams {
-            *datagrams += document::Datagrams::of(&outcome.tally);
+            *datagrams += outcome.tally.datagrams;
         }
         result.messages_in_all = outcome.messages_in_all;
         result.interrupted |= self.interrupted();
@@ -268,24 +267,6 @@ fn held(server: Option<&mut ProcessTree>) -> Option<Held> {
 
 fn failed(error: impl std::fmt::Display) -> String {
     format!("the load generator failed: {error}")
-}
-
-impl document::Datagrams {
-    /// What a tally says of them.
-    pub fn of(tally: &Tally) -> document::Datagrams {
-        let tally::Datagrams { lost, duplicated, reordered, corrupted, late, refused, overflowed } =
-            tally.datagrams;
-        document::Datagrams {
-            sent: tally.begun,
-            lost,
-            duplicated,
-            reordered,
-            corrupted,
-            late,
-            refused,
-            overflowed,
-        }
-    }
 }
 
 impl From<&Faults> for document::Faults {

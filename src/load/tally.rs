@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::report::document::Datagrams;
+
 /// Longer than any message is waited for. What is longer counts as this.
 const LONGEST: u64 = 3_600_000_000_000;
 
@@ -12,7 +14,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
 
 /// What happened in a slice, on one thread or on several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Messages answered in full and right; taken, where nothing is answered; heard, where nothing
     /// is asked.
@@ -34,27 +36,8 @@ pub struct Tally {
     pub driver: Duration,
     /// Of several threads, that of the busiest.
     pub busiest: Duration,
-    /// What became of datagrams that were not answered once, in order and right.
+    /// What became of datagrams.
     pub datagrams: Datagrams,
-}
-
-/// What can befall a datagram, each counted apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Datagrams {
-    /// Not answered in time.
-    pub lost: u64,
-    /// Answers to what had been answered before.
-    pub duplicated: u64,
-    /// Answers that came after the answer to a later one (RFC 4737 §3).
-    pub reordered: u64,
-    /// Answers with other bytes than were sent, or to what was never sent.
-    pub corrupted: u64,
-    /// Answers that came after all, to what was lost; it stays lost.
-    pub late: u64,
-    /// How often was said that nobody listens there (ICMP).
-    pub refused: u64,
-    /// Answers that the load generator's own sockets had no room for. They are lost, too.
-    pub overflowed: u64,
 }
 
 /// A message sent later than this after its time is called late: much more than a timer needs.
@@ -89,18 +72,6 @@ impl AddAssign for Tally {
         self.driver += other.driver;
         self.busiest = self.busiest.max(other.busiest);
         self.datagrams += other.datagrams;
-    }
-}
-
-impl AddAssign for Datagrams {
-    fn add_assign(&mut self, other: Datagrams) {
-        self.lost += other.lost;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.corrupted += other.corrupted;
-        self.late += other.late;
-        self.refused += other.refused;
-        self.overflowed += other.overflowed;
     }
 }
 

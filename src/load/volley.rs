@@ -15,6 +15,7 @@ mod client;
 pub mod datagram;
 mod exchange;
 mod flights;
+mod loss;
 mod overflow;
 
 use std::collections::VecDeque;
@@ -59,10 +60,6 @@ const STOPPING: u64 = 2_000_000_000;
 
 /// How long is waited at the end for what comes twice or late.
 const STRAGGLERS: Duration = Duration::from_millis(100);
-
-/// A number of messages is not waited for any longer when so many of each client were lost in a row,
-/// and nobody was answered for as many times the patience.
-const IN_VAIN: u64 = 3;
 
 /// More than any datagram has.
 const LONGEST: usize = 65_536;
@@ -286,13 +283,6 @@ impl Volley {
         time_is_up || enough || self.stopped() || self.waits_in_vain(until) || self.is_deserted()
     }
 
-    /// Whether a number of messages is waited for, and nobody answers any more.
-    fn waits_in_vain(&self, until: &Until) -> bool {
-        until.time.is_none()
-            && self.in_a_row >= IN_VAIN * self.clients.len() as u64
-            && self.now > self.answered + IN_VAIN * self.patience()
-    }
-
     /// Whether nobody is left who could send anything.
     fn is_deserted(&self) -> bool {
         self.flying == 0 && self.clients.iter().all(|client| client.socket.is_none())
@@ -306,65 +296,12 @@ impl Volley {
         }
     }
 
-    /// What no answer has come for is lost, and makes room for more.
-    fn sweep(&mut self) {
-        if !self.glances() {
-            return;
-        }
-        let before = self.now.saturating_sub(self.patience());
-        for index in 0..self.clients.len() {
-            let client = &mut self.clients[index];
-            let lost = client.flights.give_up(before);
-            if lost > 0 {
-                client.settled += lost;
-                self.flying -= lost as usize;
-                self.tally.datagrams.lost += lost;
-                self.in_a_row += lost;
-                self.say(index);
-            }
-        }
-    }
-
-    /// Hears what has come already, and no more.
-    fn drain(&mut self) {
-        self.draining = true;
-        for index in 0..self.clients.len() {
-            self.clients[index].readable = true;
-            while self.clients[index].readable && self.clients[index].socket.is_some() {
-                self.hear(index);
-            }
-        }
-        self.draining = false;
-    }
-
-    /// Looks for its own fault, where anything was lost at all.
-    fn count_overflow(&mut self) {
-        if self.tally.datagrams.lost == 0 {
-            return;
-        }
-        let sockets = self.clients.iter().filter_map(|client| client.socket.as_ref());
-        if let Some(dropped) = overflow::dropped(sockets) {
-            let new = dropped.saturating_sub(self.overflowed);
-            self.tally.datagrams.overflowed += new.min(self.tally.datagrams.lost);
-            self.overflowed = dropped;
-        }
-    }
-
     fn stopped(&self) -> bool {
         self.watch.stop.load(Ordering::Relaxed)
     }
 
     fn patience(&self) -> u64 {
         self.callers.patience.as_nanos() as u64
-    }
-
-    /// Whether it is time to look what did not come.
-    fn glances(&mut self) -> bool {
-        let is_time = self.now >= self.glanced + self.lookout.glance().as_nanos() as u64;
-        if is_time {
-            self.glanced = self.now;
-        }
-        is_time
     }
 
     fn number(&self, index: usize) -> usize {

@@ -253,6 +253,7 @@ impl Volley {
         client.begun += 1;
         self.progress = self.now;
         self.tally.begun += 1;
+        self.tally.datagrams.sent += 1;
         self.tally.sent += self.work.message;
         if self.work.reply > 0 {
             client.flights.begin(number, self.now);
@@ -270,6 +271,7 @@ impl Volley {
         let failed = &mut self.clients[index];
         failed.state = State::Out;
         failed.socket = None;
+        failed.readable = false;
         let given_back = failed.goal - failed.begun;
         failed.goal = failed.begun;
         self.left = self.left.saturating_add(given_back);

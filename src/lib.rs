@@ -25,6 +25,9 @@
 //!    each place where a thread sleeps is marked.
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
+//!    Datagrams (`engine/exchange.rs`) have no connections and no sessions: a
+//!    [`Responder`](session::Responder) answers each with at most one, and `engine/guard.rs` says
+//!    whom not.
 //! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person; and
 //!    [`client::datagram`], where nothing connects.
 //! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought

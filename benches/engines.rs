@@ -53,7 +53,7 @@ impl Server {
         let stop = Arc::new(Stop::new().expect("a socket pair can be had"));
         let stopped = stop.clone();
         let engine = thread::spawn(move || {
-            let endpoint = Endpoint { listener, service: Arc::new(Echo) };
+            let endpoint = Endpoint::Stream { listener, service: Arc::new(Echo) };
             engine.run(vec![endpoint], Limits::default(), stopped).expect("it runs");
         });
         Server { address, stop, engine: Some(engine) }

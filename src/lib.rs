@@ -25,7 +25,11 @@
 //!    each place where a thread sleeps is marked.
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
-//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person.
+//!    Datagrams (`engine/exchange.rs`) have no connections and no sessions: a
+//!    [`Responder`](session::Responder) answers each with at most one, and `engine/guard.rs` says
+//!    whom not.
+//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person; and
+//!    [`client::datagram`], where nothing connects.
 //! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
 //!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch; and by a
 //!    `volley`, where each message is a datagram that may be lost, come twice or come late.
@@ -41,7 +45,7 @@
 //! let stop = Arc::new(Stop::new()?);
 //! let endpoints = listen("localhost", 0)?
 //!     .into_iter()
-//!     .map(|listener| Endpoint { listener, service: Arc::new(Echo) })
+//!     .map(|listener| Endpoint::Stream { listener, service: Arc::new(Echo) })
 //!     .collect();
 //! stop.request(); // or stop.on_signals()?, to serve until Ctrl-C
 //! Engine::Poll.run(endpoints, Limits::default(), stop)?;

@@ -77,6 +77,31 @@ pub trait Service: Send + Sync {
     }
 }
 
+/// Answers datagrams (UDP): there is no connection, so there is no session, and nothing is kept
+/// between two of them. Each has its sender, its borders, and no order.
+pub trait Responder: Send + Sync {
+    /// A datagram has come, of 0 to 65,527 bytes. What goes back may be written to `reply`, which is
+    /// empty. A reply longer than the datagram is not sent, or others could be flooded in the name
+    /// of a forged sender.
+    fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply;
+
+    /// Whether it answers at all. What does can be abused, and what does not cannot.
+    fn reflects(&self) -> bool {
+        true
+    }
+}
+
+/// What goes back to the sender of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing.
+    None,
+    /// The same bytes, from where they lie.
+    Repeat,
+    /// What was written: zero bytes are a datagram, too.
+    Written,
+}
+
 /// The address of a connection for mail: a slot of the engine's table and the serial number of its
 /// tenant. Never valid again once the connection has ended, so nothing that comes late for a former
 /// tenant reaches the next one.

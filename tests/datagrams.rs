@@ -1,312 +1,349 @@
-//! Load over UDP: whatever befalls a datagram is counted exactly, each kind apart, and is no error.
+//! Datagrams, on both engines: what comes back, to whom, and to whom not.
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use socklab::load::driver::{Driver, Length, Outcome, Party};
-use socklab::load::fault::Kind;
-use socklab::load::pace::Pace;
-use socklab::load::watch::Watch;
-use socklab::load::work::Work;
-use socklab::report::document::Datagrams;
-use socklab::transport::Transport;
-use support::load::{SEED, caller};
-use support::post::{Post, closed_port};
+use socklab::engine::{Endpoint, Engine, Limits, listen_both, listen_datagrams};
+use socklab::service::{Chargen, Discard, Echo};
+use socklab::session::{Reply, Responder};
+use support::{PATIENCE, Process, Server, connect, on_both_engines};
 
-/// Long enough for a server on a busy machine, short enough to be waited for.
-const PATIENCE: Duration = Duration::from_millis(600);
-
-fn party(server: SocketAddr, clients: usize, work: Work) -> Party {
-    let sources = match server.is_ipv4() {
-        true => (0..clients).map(caller).collect(),
-        false => Vec::new(),
+/// A client with an address of its own, which hears `server` only.
+fn client(server: SocketAddr) -> UdpSocket {
+    let any = match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    Party {
-        transport: Transport::Udp,
-        patience: PATIENCE,
-        sources,
-        ..support::load::party(server, clients, work)
+    let socket = UdpSocket::bind(any).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn ask(socket: &UdpSocket, datagram: &[u8]) -> Vec<u8> {
+    socket.send(datagram).unwrap();
+    hear(socket).unwrap()
+}
+
+fn hear(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+    let mut answer = vec![0; 70_000];
+    let length = socket.recv(&mut answer)?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+/// Echoes, and counts what it was asked.
+#[derive(Clone, Default)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Counting {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
     }
 }
 
-/// What became of so many messages, stragglers included.
-fn load(party: &Party, pace: Pace, rate: Option<f64>, messages: u64) -> Outcome {
-    let mut driver = Driver::new(party, Arc::new(Watch::new())).unwrap();
-    let connected = driver.connect().unwrap().connected;
-    assert_eq!(connected, party.clients);
-    let outcome = driver.slice(pace, rate, Length::Messages(messages)).unwrap();
-    let left = driver.leave().unwrap();
-    let mut tally = outcome.tally;
-    tally.datagrams += left.tally.datagrams;
-    Outcome { tally, faults: left.faults, messages_in_all: left.messages_in_all, ..outcome }
-}
-
-/// So many datagrams, and nothing befell them.
-fn sent(sent: u64) -> Datagrams {
-    Datagrams { sent, ..Datagrams::default() }
-}
-
-/// Both loops, as pace and rate.
-fn loops(depth: u64) -> [(Pace, Option<f64>); 2] {
-    [(Pace::closed(depth), None), (Pace::default(), Some(2_000.0))]
-}
-
-#[test]
-fn a_right_server_answers_every_datagram() {
-    let server = Post::echo();
-    let mut table = Vec::new();
-    for (size, clients, depth) in [(8, 5, 16), (9, 5, 1), (64, 5, 16), (1400, 5, 4), (65_507, 1, 1)]
-    {
-        table.extend(loops(depth).map(|pace| (size, clients, pace)));
-    }
-    for (size, clients, (pace, rate)) in table {
-        let rate = rate.filter(|_| size < 65_507).or(rate.map(|_| 200.0));
-        let work = Work::echo(size, SEED);
-        let party = Party { threads: 2, ..party(server.address, clients, work) };
-        let Outcome { tally, times, faults, messages_in_all, .. } = load(&party, pace, rate, 301);
-        let what = format!("{size} bytes, {pace:?}, {rate:?}");
-        assert_eq!((tally.messages, tally.begun), (301, 301), "{what}: {tally:?}");
-        assert_eq!(tally.datagrams, sent(301), "{what}");
-        assert_eq!(faults.total(), 0, "{what}: {faults:?}");
-        assert_eq!((tally.sent, tally.received), (301 * size, 301 * size), "{what}");
-        assert_eq!(messages_in_all, 301 + clients as u64, "{what}");
-        assert_eq!(times.service.len(), 301);
-        assert_eq!(times.latency.len(), if rate.is_some() { 301 } else { 0 });
-        assert_eq!((times.connect.len(), times.first_byte.len()), (0, clients as u64));
-        if let Some(rate) = rate {
-            let schedule = Duration::from_secs_f64(300.0 / rate);
-            assert!(tally.elapsed >= schedule, "{what}: {tally:?}");
-        }
+impl Responder for Counting {
+    fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Echo.respond(from, datagram, reply)
     }
 }
 
-#[test]
-fn the_longest_datagrams_fit_on_both_kinds_of_address() {
-    for (address, size) in [("127.0.0.1:0", 65_507), ("[::1]:0", 65_527)] {
-        let echo = |heard: Option<&[u8]>| heard.map(<[u8]>::to_vec).into_iter().collect();
-        let Ok(server) = Post::on(address.parse().unwrap(), echo) else {
-            continue; // This machine has no IPv6.
-        };
-        let party = party(server.address, 1, Work::echo(size, SEED));
-        let outcome = load(&party, Pace::closed(1), None, 20);
-        assert_eq!(outcome.tally.messages, 20, "{address}: {:?}", outcome.tally);
-    }
-}
-
-type Bend = fn(u64, Vec<u8>) -> Vec<Vec<u8>>;
-
-/// Every tenth of them, but not the one that connects.
-fn is_victim(number: u64) -> bool {
-    number % 10 == 5
-}
-
-fn flipped(mut datagram: Vec<u8>, at: usize) -> Vec<u8> {
-    datagram[at] ^= 0x10;
-    datagram
-}
-
-#[test]
-fn each_misfortune_is_counted_exactly_and_apart() {
-    let none = sent(99);
-    // 99 messages, of which 10 are victims.
-    let table: [(&str, Bend, u64, Datagrams); 7] = [
-        ("drops", |_, _| vec![], 89, Datagrams { lost: 10, ..none }),
-        ("duplicates", |_, one| vec![one.clone(), one], 99, Datagrams { duplicated: 10, ..none }),
-        ("corrupts", |_, one| vec![flipped(one, 40)], 89, Datagrams { corrupted: 10, ..none }),
-        ("shortens", |_, one| vec![one[..30].to_vec()], 89, Datagrams { corrupted: 10, ..none }),
-        (
-            "lengthens",
-            |_, one| vec![[&one[..], b"!"].concat()],
-            89,
-            Datagrams { corrupted: 10, ..none },
-        ),
-        (
-            // Whose answer it is, nobody knows any more.
-            "renumbers",
-            |_, one| vec![flipped(one, 0)],
-            89,
-            Datagrams { corrupted: 10, lost: 10, ..none },
-        ),
-        (
-            "adds what was never sent",
-            |_, one| vec![one.clone(), vec![0xff; 64]],
-            99,
-            Datagrams { corrupted: 10, ..none },
-        ),
-    ];
-    for (what, bend, messages, datagrams) in table {
-        let server = Post::bending(move |number, datagram| match is_victim(number) {
-            true => bend(number, datagram),
-            false => vec![datagram],
-        });
-        for (pace, rate) in loops(4) {
-            let party = party(server.address, 1, Work::echo(64, SEED));
-            let outcome = load(&party, pace, rate, 99);
-            let what = format!("{what}, {rate:?}: {:?}", outcome.tally);
-            assert_eq!(outcome.tally.datagrams, datagrams, "{what}");
-            assert_eq!(outcome.tally.messages, messages, "{what}");
-            assert_eq!(outcome.times.service.len(), messages, "{what}: the lost have no latency");
-            let wrong = outcome.faults.count(Kind::Wrong);
-            assert_eq!((wrong, outcome.faults.total()), (datagrams.corrupted, wrong), "{what}");
-        }
-    }
-}
-
-#[test]
-fn a_datagram_that_is_overtaken_is_reordered() {
-    let mut held = None;
-    let server = Post::bending(move |number, datagram| {
-        if is_victim(number) {
-            held = Some(datagram);
-            return vec![];
-        }
-        [Some(datagram), held.take()].into_iter().flatten().collect()
-    });
-    for (pace, rate) in loops(4) {
-        let party = party(server.address, 1, Work::echo(64, SEED));
-        let outcome = load(&party, pace, rate, 99);
-        let datagrams = Datagrams { reordered: 10, ..sent(99) };
-        assert_eq!(outcome.tally.datagrams, datagrams, "{rate:?}");
-        assert_eq!(outcome.tally.messages, 99);
-    }
-}
-
-#[test]
-fn what_comes_late_was_lost_and_stays_lost() {
-    // Who waits for it sends the next one only when it is lost; on a schedule, much later ones come.
-    for (depth, rate) in [(Some(1), None), (None, Some(20.0))] {
-        let mut held: Option<(Instant, Vec<u8>)> = None;
-        let server = Post::bending(move |number, datagram| {
-            if number == 5 {
-                held = Some((Instant::now(), datagram));
-                return vec![];
+on_both_engines! {
+    fn every_size_comes_back_whole(engine) {
+        for (host, largest) in [("127.0.0.1", 65_507), ("::1", 65_527)] {
+            let server = Server::of_datagrams(engine, host, Echo, Limits::default());
+            let client = client(server.address);
+            for size in [0, 1, 2, 63, 64, 511, 512, 1472, 1473, 8192, 65_506, largest] {
+                assert_eq!(ask(&client, &pattern(size)), pattern(size), "{size} bytes to {host}");
             }
-            let is_late = |(since, _): &mut (Instant, _)| since.elapsed() > PATIENCE;
-            // Twice, for the second is a duplicate.
-            let late = held.take_if(is_late).map(|(_, late)| [late.clone(), late]);
-            late.into_iter().flatten().chain([datagram]).collect()
-        });
-        let party = party(server.address, 1, Work::echo(64, SEED));
-        let outcome = load(&party, Pace { depth, ..Pace::default() }, rate, 30);
-        let datagrams = Datagrams { lost: 1, late: 1, duplicated: 1, ..sent(30) };
-        assert_eq!(outcome.tally.datagrams, datagrams, "{rate:?}");
-        assert_eq!((outcome.tally.messages, outcome.times.service.len()), (29, 29));
-        assert!(outcome.times.service.max() <= PATIENCE.as_nanos() as u64 * 1001 / 1000);
-    }
-}
-
-#[test]
-fn what_comes_for_an_earlier_slice_is_not_counted_in_this_one() {
-    let mut held = None;
-    let server = Post::bending(move |number, datagram| match number {
-        3 => {
-            held = Some(datagram);
-            vec![]
         }
-        8 => held.take().into_iter().chain([datagram]).collect(),
-        _ => vec![datagram],
-    });
-    let party = party(server.address, 1, Work::echo(64, SEED));
-    let mut driver = Driver::new(&party, Arc::new(Watch::new())).unwrap();
-    driver.connect().unwrap();
-    let mut slice = |messages| {
-        let length = Length::Messages(messages);
-        driver.slice(Pace::closed(1), None, length).unwrap().tally
-    };
-    let (first, second) = (slice(5), slice(10));
-    assert_eq!((first.messages, first.datagrams), (4, Datagrams { lost: 1, ..sent(5) }));
-    assert_eq!((second.messages, second.datagrams), (10, sent(10)));
-}
+    }
 
-#[test]
-fn no_more_are_in_flight_than_were_asked_for() {
-    for depth in [1, 7] {
-        let most = Arc::new(AtomicU64::new(0));
-        let seen = most.clone();
-        let mut window: Vec<Vec<u8>> = Vec::new();
-        // It answers only when nothing more comes.
-        let server = Post::start(move |heard| match heard {
-            Some(datagram) => {
-                window.push(datagram.to_vec());
-                seen.fetch_max(window.len() as u64, Ordering::SeqCst);
-                Vec::new()
+    fn a_datagram_of_no_bytes_is_answered_by_one_and_ends_nothing(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Echo, Limits::default());
+        let client = client(server.address);
+        for datagram in ["", "", "a", "", "b"] {
+            assert_eq!(ask(&client, datagram.as_bytes()), datagram.as_bytes());
+        }
+    }
+
+    fn many_at_once_are_each_answered(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Echo, Limits::default());
+        let clients: Vec<UdpSocket> = (0..20).map(|_| client(server.address)).collect();
+        for round in 0..5_u8 {
+            for (number, client) in clients.iter().enumerate() {
+                client.send(&[round, number as u8]).unwrap();
             }
-            None => std::mem::take(&mut window),
+            for (number, client) in clients.iter().enumerate() {
+                assert_eq!(hear(client).unwrap(), [round, number as u8]);
+            }
+        }
+    }
+
+    fn discard_answers_nothing(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Discard, Limits::default());
+        let client = client(server.address);
+        for size in [0, 1, 512] {
+            client.send(&pattern(size)).unwrap();
+        }
+        server.request_stop();
+        server.wait();
+        client.set_nonblocking(true).unwrap();
+        assert_eq!(hear(&client).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    fn chargen_gives_as_much_as_it_was_given_and_512_at_most(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Chargen, Limits::default());
+        let client = client(server.address);
+        for (given, got) in [(0, 0), (1, 1), (74, 74), (512, 512), (513, 512), (65_507, 512)] {
+            let answer = ask(&client, &pattern(given));
+            assert_eq!(answer.len(), got);
+            assert!(answer.iter().all(|byte| (b' '..=b'~').contains(byte) || b"\r\n".contains(byte)));
+        }
+    }
+
+    fn an_answer_leaves_from_the_address_that_was_asked(engine) {
+        let server = Server::of_datagrams(engine, "::", Echo, Limits::default());
+        let port = server.address.port();
+        for asked in ["127.0.0.1", "127.0.0.5", "127.200.0.1", "::1"] {
+            let asked = SocketAddr::new(asked.parse().unwrap(), port);
+            // A connected socket drops what comes from anywhere else.
+            assert_eq!(ask(&client(asked), b"hi"), b"hi", "{asked}");
+        }
+    }
+
+    fn streams_and_datagrams_share_a_port(engine) {
+        let (mut listeners, mut sockets) = listen_both("127.0.0.1", 0).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        assert_eq!(sockets[0].local_addr().unwrap(), address);
+        let endpoints = vec![
+            Endpoint::Datagram { socket: sockets.remove(0), responder: Arc::new(Echo) },
+            Endpoint::Stream { listener: listeners.remove(0), service: Arc::new(Echo) },
+        ];
+        let server = Server::with_endpoints(engine, endpoints, Limits::default(), address);
+        let (mut stream, datagrams) = (server.connect(), client(address));
+        for _ in 0..3 {
+            stream.write_all(b"stream").unwrap();
+            assert_eq!(ask(&datagrams, b"datagram"), b"datagram");
+            let mut answer = [0; 6];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"stream");
+        }
+    }
+
+    fn two_servers_pointed_at_each_other_fall_silent(engine) {
+        for other in [Engine::Threads, Engine::Poll] {
+            let counting = Counting::default();
+            let first =
+                Server::of_datagrams(engine, "127.0.0.1", counting.clone(), Limits::default());
+            let socket = listen_datagrams("127.0.0.1", 0).unwrap().remove(0);
+            let second = socket.local_addr().unwrap();
+            let forger = socket.try_clone().unwrap();
+            let endpoint = Endpoint::Datagram { socket, responder: Arc::new(counting.clone()) };
+            let second = Server::with_endpoints(other, vec![endpoint], Limits::default(), second);
+            // As if the second server had asked the first one.
+            forger.set_ttl(64).unwrap();
+            forger.send_to(b"ping", first.address).unwrap();
+            let since = Instant::now();
+            while counting.count() < 63 && since.elapsed() < PATIENCE {
+                thread::yield_now();
+            }
+            // Each answers these after whatever was before them.
+            for _ in 0..3 {
+                for server in [first.address, second.address] {
+                    assert_eq!(ask(&client(server), b"still there?"), b"still there?");
+                }
+            }
+            assert_eq!(counting.count(), 63 + 6, "63 answers have a hop left");
+        }
+    }
+
+    fn a_server_does_not_answer_itself(engine) {
+        let counting = Counting::default();
+        let socket = listen_datagrams("127.0.0.1", 0).unwrap().remove(0);
+        let (address, forger) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
+        let endpoint = Endpoint::Datagram { socket, responder: Arc::new(counting.clone()) };
+        let _server = Server::with_endpoints(engine, vec![endpoint], Limits::default(), address);
+        forger.send_to(b"ping", address).unwrap();
+        assert_eq!(ask(&client(address), b"other"), b"other");
+        assert_eq!(counting.count(), 1);
+    }
+
+    fn a_flood_of_datagrams_does_not_starve_a_stream(engine) {
+        /// Takes its time, so that datagrams are always waiting.
+        struct Slow;
+        impl Responder for Slow {
+            fn respond(&self, _: SocketAddr, _: &[u8], _: &mut Vec<u8>) -> Reply {
+                thread::sleep(Duration::from_micros(50));
+                Reply::None
+            }
+        }
+        let (mut listeners, mut sockets) = listen_both("127.0.0.1", 0).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let endpoints = vec![
+            Endpoint::Datagram { socket: sockets.remove(0), responder: Arc::new(Slow) },
+            Endpoint::Stream { listener: listeners.remove(0), service: Arc::new(Echo) },
+        ];
+        let server = Server::with_endpoints(engine, endpoints, Limits::default(), address);
+        let flood = client(address);
+        let burst = || (0..100).for_each(|_| drop(flood.send(&pattern(100))));
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            burst();
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    burst();
+                    // Ten times as many as are taken; more would crowd out the stream in the kernel.
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let mut stream = server.connect();
+            let outcome = (0..50).try_for_each(|_| {
+                stream.write_all(b"stream")?;
+                stream.read_exact(&mut [0; 6])
+            });
+            over.store(true, Ordering::Relaxed);
+            outcome.unwrap();
         });
-        let party = party(server.address, 1, Work::echo(64, SEED));
-        let outcome = load(&party, Pace::closed(depth), None, 50);
-        assert_eq!((outcome.tally.messages, outcome.tally.datagrams), (50, sent(50)));
-        assert_eq!(most.load(Ordering::SeqCst), depth);
+    }
+
+    fn peers_that_have_left_disturb_nobody(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Echo, Limits::default());
+        let stays = client(server.address);
+        for _ in 0..200 {
+            // The answer finds a closed port, and the kernel sends an ICMP error back.
+            client(server.address).send(b"bye").unwrap();
+            assert_eq!(ask(&stays, b"hi"), b"hi");
+        }
+    }
+
+    fn an_answer_longer_than_its_datagram_is_not_sent(engine) {
+        struct Longer;
+        impl Responder for Longer {
+            fn respond(&self, _: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
+                reply.extend_from_slice(datagram);
+                reply.extend_from_slice(if datagram == b"more" { b"!" } else { b"" });
+                Reply::Written
+            }
+        }
+        let server = Server::of_datagrams(engine, "127.0.0.1", Longer, Limits::default());
+        let client = client(server.address);
+        client.send(b"more").unwrap();
+        assert_eq!(ask(&client, b"same"), b"same");
+    }
+
+    fn a_responder_that_panics_fails_one_datagram(engine) {
+        struct Panics;
+        impl Responder for Panics {
+            fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
+                assert_ne!(datagram, b"panic", "as the test wants it");
+                Echo.respond(from, datagram, reply)
+            }
+        }
+        let server = Server::of_datagrams(engine, "127.0.0.1", Panics, Limits::default());
+        let client = client(server.address);
+        client.send(b"panic").unwrap();
+        assert_eq!(ask(&client, b"fine"), b"fine");
+    }
+
+    fn what_has_arrived_before_the_stop_is_answered(engine) {
+        let server = Server::of_datagrams(engine, "127.0.0.1", Echo, Limits::default());
+        let client = client(server.address);
+        for number in 0..100 {
+            client.send(&[number]).unwrap();
+        }
+        server.request_stop();
+        assert!(server.wait() < Limits::GRACE);
+        for number in 0..100 {
+            assert_eq!(hear(&client).unwrap(), [number]);
+        }
+    }
+
+    fn a_source_is_answered_at_its_rate(engine) {
+        let limits = Limits { rate_per_source: Some(7.0), ..Limits::default() };
+        let counting = Counting::default();
+        let since = Instant::now();
+        let server = Server::of_datagrams(engine, "127.0.0.1", counting.clone(), limits);
+        let client = client(server.address);
+        for _ in 0..100 {
+            client.send(b"hi").unwrap();
+        }
+        server.request_stop();
+        server.wait();
+        let most = 7.0 * (1.0 + since.elapsed().as_secs_f64()) + 1.0;
+        assert!((7..=most as usize).contains(&counting.count()), "{}", counting.count());
+    }
+
+    fn the_command_serves_both_on_one_port(engine) {
+        let server = Process::start(engine, &["--udp"]);
+        assert_eq!(server.addresses.len() % 2, 0, "{:?}", server.addresses);
+        let port = server.address().port();
+        assert!(server.addresses.iter().all(|address| address.port() == port));
+        assert_eq!(ask(&client(server.address()), "你好，服务器！".as_bytes()), "你好，服务器！".as_bytes());
+        let mut stream = connect(server.address());
+        stream.write_all(b"hi").unwrap();
+        stream.read_exact(&mut [0; 2]).unwrap();
+    }
+
+    fn datagrams_alone_leave_the_port_to_others(engine) {
+        let server = Process::start(engine, &["chargen", "--udp-only"]);
+        assert_eq!(ask(&client(server.address()), b"12345").len(), 5);
+        let refused = std::net::TcpStream::connect(server.address()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    fn a_reflector_is_not_opened_to_others_unasked(engine) {
+        let engine = engine.to_string();
+        for (arguments, status) in [
+            (&["echo", "--udp", "--host", "::"][..], Some(1)),
+            (&["chargen", "--udp-only", "--host", "0.0.0.0"], Some(1)),
+            (&["echo", "--udp", "--udp-only"], Some(2)),
+            (&["echo", "--udp", "--tls"], Some(2)),
+        ] {
+            let command = [&["server", "--port", "0", "--engine", &engine], arguments].concat();
+            let (code, printed, complaint) = support::run::socklab(&command);
+            assert_eq!((Some(code), printed.as_str()), (status, ""), "{arguments:?}");
+            if status == Some(1) {
+                assert!(complaint.contains("--allow-reflection"), "{complaint}");
+                assert_eq!(complaint.lines().count(), 1, "{complaint}");
+            }
+        }
+    }
+
+    fn what_is_no_reflector_or_was_allowed_is_open_to_all(engine) {
+        let discard = Process::start(engine, &["discard", "--udp-only", "--host", "0.0.0.0"]);
+        assert!(discard.address().ip().is_unspecified());
+        let echo = Process::start(engine, &["--udp-only", "--host", "::", "--allow-reflection"]);
+        let port = echo.address().port();
+        assert_eq!(ask(&client((Ipv4Addr::LOCALHOST, port).into()), b"hi"), b"hi");
     }
 }
 
 #[test]
-fn a_first_call_that_is_lost_is_made_again() {
-    let server = Post::bending(|number, datagram| match number {
-        0 | 1 => vec![],
-        _ => vec![datagram],
-    });
-    let outcome = load(&party(server.address, 3, Work::echo(64, SEED)), Pace::closed(1), None, 30);
-    assert_eq!((outcome.connected, outcome.tally.messages), (3, 30));
-    assert_eq!(outcome.tally.datagrams, sent(30), "that was before");
-}
-
-#[test]
-fn a_server_that_never_answers_is_known_while_connecting() {
-    let (mute, closed) = (Post::mute(), closed_port());
-    for (address, refuses) in [(mute.address, false), (closed.local_addr().unwrap(), true)] {
-        let party = party(address, 3, Work::echo(64, SEED));
-        let mut driver = Driver::new(&party, Arc::new(Watch::new())).unwrap();
-        let outcome = driver.connect().unwrap();
-        assert_eq!((outcome.connected, outcome.faults.total()), (0, 0));
-        assert_eq!(outcome.tally.datagrams.refused > 0, refuses);
-    }
-}
-
-#[test]
-fn a_number_of_messages_is_not_waited_for_in_vain() {
-    let server =
-        Post::bending(|number, datagram| if number < 10 { vec![datagram] } else { vec![] });
-    let party = Party {
-        patience: Duration::from_millis(100),
-        ..party(server.address, 2, Work::echo(64, SEED))
+fn a_socket_has_as_many_receivers_as_were_asked_for() {
+    let server = Process::start(Engine::Threads, &["--udp-only", "--receivers", "3"]);
+    let tasks = format!("/proc/{}/task", server.child.id());
+    let receivers = || {
+        let names = std::fs::read_dir(&tasks)
+            .unwrap()
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.trim_end() == "receiver").count()
     };
-    let outcome = load(&party, Pace::closed(2), None, 1_000_000);
-    assert_eq!(outcome.tally.messages, 18, "the first of each was answered before");
-    assert_eq!(outcome.tally.datagrams.lost, outcome.tally.begun - 18);
-}
-
-#[test]
-fn what_is_taken_is_counted_as_it_is_sent() {
-    let server = Post::mute();
-    let heard = server.heard.clone();
-    for (pace, rate) in loops(1) {
-        let before = heard.load(Ordering::SeqCst);
-        let outcome = load(&party(server.address, 3, Work::sink(64, SEED)), pace, rate, 300);
-        assert_eq!((outcome.tally.messages, outcome.tally.sent), (300, 300 * 64));
-        assert_eq!((outcome.tally.datagrams, outcome.tally.received), (sent(300), 0));
-        support::eventually("all arrive", || heard.load(Ordering::SeqCst) - before >= 300);
+    let since = Instant::now();
+    while receivers() < 3 * server.addresses.len() && since.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(1));
     }
-    let chatty = Post::echo();
-    let outcome = load(&party(chatty.address, 1, Work::sink(64, SEED)), Pace::closed(1), None, 10);
-    assert!(outcome.faults.count(Kind::Extra) > 0, "{outcome:?}");
-}
-
-#[test]
-fn answers_of_another_kind_are_counted_without_being_compared() {
-    // As chargen does: any length, and none of what was sent.
-    let mut next = 0;
-    let server = Post::start(move |heard| {
-        next += 1;
-        heard.map(|_| vec![b'x'; next % 500]).into_iter().collect()
-    });
-    for (pace, rate) in loops(4) {
-        let outcome = load(&party(server.address, 3, Work::unchecked(64, SEED)), pace, rate, 300);
-        assert_eq!((outcome.tally.messages, outcome.tally.datagrams.lost), (300, 0));
-        assert_eq!(outcome.faults.total(), 0, "{:?}", outcome.faults);
-    }
+    assert_eq!(receivers(), 3 * server.addresses.len());
+    assert_eq!(ask(&client(server.address()), b"hi"), b"hi");
 }

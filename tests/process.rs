@@ -125,12 +125,17 @@ on_both_engines! {
         };
         churn(2000);
         eventually("the last one has left", || server.status("Threads") <= 3);
-        let (files, threads, memory) = (server.files(), server.status("Threads"), server.resident());
-        churn(10_000);
-        eventually("all descriptors are closed", || server.files() <= files);
-        eventually("all threads have ended", || server.status("Threads") <= threads);
-        let grown = server.resident().saturating_sub(memory);
-        assert!(grown < 256, "{grown} KiB stayed behind");
+        let (files, threads) = (server.files(), server.status("Threads"));
+        // The C library keeps the stacks of as many threads as ever ended at once, and on a busy
+        // machine there may be more of them the next time. What leaks grows every time.
+        let grown = [(); 4].map(|()| {
+            let memory = server.resident();
+            churn(10_000);
+            eventually("all descriptors are closed", || server.files() <= files);
+            eventually("all threads have ended", || server.status("Threads") <= threads);
+            server.resident().saturating_sub(memory)
+        });
+        assert!(grown.iter().any(|&grown| grown < 256), "{grown:?} KiB stayed behind");
     }
 
     fn an_idle_connection_is_cheap(engine) {

@@ -152,7 +152,7 @@ on_both_engines! {
         let stop = Arc::new(Stop::new().unwrap());
         stop.request();
         let listener = listen("127.0.0.1", 0).unwrap().remove(0);
-        let endpoint = Endpoint { listener, service: Arc::new(Echo) };
+        let endpoint = Endpoint::Stream { listener, service: Arc::new(Echo) };
         engine.run(vec![endpoint], Limits::default(), stop).unwrap();
     }
 

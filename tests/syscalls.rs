@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -132,6 +132,36 @@ fn a_pipelined_batch_costs_one_receive_and_one_send() {
     let calls = trace.finish();
     assert_eq!(count(&calls, &RECEIVE), 100, "{calls:?}");
     assert_eq!(count(&calls, &SEND), 100, "{calls:?}");
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_datagram_costs_one_receive_one_send_and_one_wait_and_many_share_the_first() {
+    let server = Process::start(Engine::Poll, &["-q", "--udp-only"]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(server.address()).unwrap();
+    let hear = || assert_eq!(client.recv(&mut [0; 65]).unwrap(), 64);
+    let trace = Trace::attach(&server, "datagrams");
+    for _ in 0..1000 {
+        client.send(&[1; 64]).unwrap();
+        hear();
+    }
+    let calls = trace.finish();
+    assert_eq!(count(&calls, &["recvmmsg"]), 1000, "{calls:?}");
+    assert_eq!(count(&calls, &["sendmsg"]), 1000, "{calls:?}");
+    assert!((1000..1005).contains(&count(&calls, &WAIT)), "{calls:?}");
+    let trace = Trace::attach(&server, "batches");
+    for _ in 0..20 {
+        // Nobody is served until all have come.
+        server.signal(Signal::SIGSTOP);
+        (0..64).for_each(|_| drop(client.send(&[1; 64]).unwrap()));
+        server.signal(Signal::SIGCONT);
+        (0..64).for_each(|_| hear());
+    }
+    let calls = trace.finish();
+    // Two batches are full, so a third call finds out that there is no more, unless there is.
+    assert!(count(&calls, &["recvmmsg"]) <= 60, "{calls:?}");
+    assert_eq!(count(&calls, &["sendmsg"]), 1280, "{calls:?}");
 }
 
 #[test]

@@ -9,14 +9,23 @@ use std::time::Duration;
 use clap::Args;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
-use socklab::client;
+use socklab::client::{self, datagram};
 
 use super::{Failure, units};
 
 /// The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: i32 = 130;
 
-/// Talk to any TCP server
+/// How long a server may take, unless --timeout says otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for a datagram: where TCP repeats by itself, here the next attempt does.
+const PATIENCE_UDP: Duration = Duration::from_secs(1);
+
+/// Three attempts lose a message in one of a thousand cases where a tenth of all answers are lost.
+const RETRIES: u32 = 2;
+
+/// Talk to any TCP server, or with --udp to any UDP server
 ///
 /// With --message it sends that, prints the reply, and exits. On a terminal it talks line by line;
 /// `exit` or Ctrl-D leaves. In a pipe it carries bytes both ways: at the end of the input it closes
@@ -24,6 +33,13 @@ const INTERRUPTED: i32 = 130;
 ///
 /// A server that closes first is believed to want no more once the input has been silent for a
 /// second; if it has not taken what was sent by then, the exit status is 1.
+///
+/// Over UDP nothing connects: --message is one datagram, and so is each line on a terminal or in a
+/// pipe, with its line end. On a terminal, answers that are lost or late are told. A pipe ends when
+/// its input has, and as many answers have come as datagrams were sent, or none for --timeout. What
+/// was not answered is told on standard error; the exit status is 1 if nothing was. Of a name with
+/// several addresses the next one is tried where one refuses, and with --message also where one is
+/// silent.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Client {
@@ -33,28 +49,59 @@ pub struct Client {
     /// Port of the server
     #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
+    /// Speak UDP: datagrams, which may be lost
+    #[arg(long)]
+    udp: bool,
     /// Send TEXT as it stands (no line end is added), print the reply, and exit
+    ///
+    /// With --udp, '' is a datagram of no bytes, and its answer may be one, too. The first answer
+    /// is printed; without one, the exit status is 1.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     message: Option<OsString>,
     /// How long to wait for a connection; with --message also for the reply, and for the server to
-    /// close after its last byte
-    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "5s")]
-    timeout: Duration,
+    /// close after its last byte; with --udp for each answer [default: 5s, with --udp 1s]
+    #[arg(long, value_name = "TIME", value_parser = units::patience)]
+    timeout: Option<Duration>,
+    /// With --udp and --message: how often to send it again while there is no answer [default: 2]
+    #[arg(long, value_name = "N", requires_all = ["udp", "message"])]
+    retries: Option<u32>,
 }
 
 impl Client {
-    /// Connects, talks, and returns when the conversation is over.
+    /// Talks, and returns when the conversation is over.
     pub fn run(self) -> Result<(), Failure> {
         let always = Arc::new(AtomicBool::new(true));
         flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always)
             .map_err(|error| format!("cannot prepare for Ctrl-C: {error}"))?;
-        let stream = client::connect(&self.host, self.port, self.timeout)?;
-        let person = io::stdin().is_terminal() && io::stdout().is_terminal();
-        match self.message {
-            Some(text) => client::message(stream, text.as_encoded_bytes(), self.timeout)?,
-            None if person => client::terminal(stream)?,
-            None => client::pipe(stream)?,
+        match self.udp {
+            true => Ok(self.send_datagrams()?),
+            false => Ok(self.connect()?),
         }
-        Ok(())
     }
+
+    fn connect(&self) -> Result<(), client::Error> {
+        let patience = self.timeout.unwrap_or(PATIENCE);
+        let stream = client::connect(&self.host, self.port, patience)?;
+        match &self.message {
+            Some(text) => client::message(stream, text.as_encoded_bytes(), patience),
+            None if at_terminal() => client::terminal(stream),
+            None => client::pipe(stream),
+        }
+    }
+
+    fn send_datagrams(&self) -> Result<(), client::Error> {
+        let patience = self.timeout.unwrap_or(PATIENCE_UDP);
+        let retries = self.retries.unwrap_or(RETRIES);
+        let server = datagram::Server::open(&self.host, self.port)?;
+        match &self.message {
+            Some(text) => datagram::message(server, text.as_encoded_bytes(), patience, retries),
+            None if at_terminal() => datagram::terminal(server, patience),
+            None => datagram::pipe(server, patience),
+        }
+    }
+}
+
+/// Whether a person types here and reads the answers.
+fn at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }

@@ -1,6 +1,7 @@
 //! `socklab server`.
 
 use std::io::{self, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use clap::{Args, ValueEnum};
 use log::{info, warn};
 use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
 use socklab::service::{Chargen, Discard, Echo};
-use socklab::session::Service as AnyService;
+use socklab::session::{Responder, Service as AnyService};
 
 use super::{Failure, respawn, units};
 
 /// Serve a protocol until interrupted
 ///
-/// When it is ready, it prints a line `listening on ADDRESS` for each address, and nothing else, on
-/// standard output. The log goes to standard error.
+/// When it is ready, it prints a line `listening on ADDRESS` for each address (with ` (UDP)` behind
+/// those of datagrams), and nothing else, on standard output. The log goes to standard error.
 ///
 /// SIGINT, SIGTERM and SIGHUP stop it: it refuses new callers, answers what has arrived, and exits
 /// with status 0 within --grace. A second signal ends it at once, with status 130. Under nohup(1)
@@ -36,6 +37,29 @@ pub struct Server {
     /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
+    /// Serve datagrams as well, on the same port
+    ///
+    /// An answer is never longer than the datagram it answers, leaves with one hop less (so that
+    /// loops between servers end), and is not given to ports whose services answer by themselves,
+    /// such as 7, 13, 17, 19, 37, 53, 69, 123 and 1900.
+    #[arg(long)]
+    udp: bool,
+    /// Serve datagrams only
+    #[arg(long, conflicts_with = "udp")]
+    udp_only: bool,
+    /// Answer datagrams on addresses that others reach, too
+    ///
+    /// Anybody can put any sender on a datagram, and the answer goes there. Do this where you know
+    /// who can send.
+    #[arg(long)]
+    allow_reflection: bool,
+    /// Datagrams answered per second to one source (an address; a /64 of IPv6); 0 for all
+    /// [default: all on loopback addresses, 1000 on others]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
+    rate_per_source: Option<u32>,
+    /// Threads that take datagrams from each address (thread engine)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    receivers: u16,
     /// Clients served at once [default: what the limit on open files allows, 20000 at most]
     ///
     /// Further callers wait in the kernel's queue until a seat is free. The soft limit on open
@@ -86,6 +110,28 @@ enum EngineName {
     Threads,
 }
 
+impl Service {
+    fn streams(self) -> Arc<dyn AnyService> {
+        match self {
+            Service::Echo => Arc::new(Echo),
+            Service::Discard => Arc::new(Discard),
+            Service::Chargen => Arc::new(Chargen),
+        }
+    }
+
+    fn datagrams(self) -> Arc<dyn Responder> {
+        match self {
+            Service::Echo => Arc::new(Echo),
+            Service::Discard => Arc::new(Discard),
+            Service::Chargen => Arc::new(Chargen),
+        }
+    }
+}
+
+/// Datagrams answered per second to one source that is not this machine: more than a person or a
+/// monitor sends, and too few to harm whoever gets them.
+const RATE_PER_SOURCE: u32 = 1000;
+
 impl Server {
     /// Serves until told to stop.
     pub fn run(self) -> Result<(), Failure> {
@@ -96,34 +142,66 @@ impl Server {
         if engine == Engine::Threads {
             respawn::without_signal_stacks();
         }
-        let service: Arc<dyn AnyService> = match self.service {
-            Service::Echo => Arc::new(Echo),
-            Service::Discard => Arc::new(Discard),
-            Service::Chargen => Arc::new(Chargen),
-        };
         let open_files = engine::raise_open_files()
             .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
         let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| Arc::new(stop)));
         let stop = stop.map_err(|error| format!("cannot prepare for signals: {error}"))?;
-        let listeners = engine::listen(&self.host, self.port)?;
-        let limits = self.limits(engine, open_files)?;
+        let (listeners, sockets) = self.listen()?;
+        let rate_per_source = self.rate(&sockets);
+        let limits = Limits { rate_per_source, ..self.limits(engine, open_files)? };
 
         let mut announcement = String::new();
         for listener in &listeners {
             announcement += &format!("listening on {}\n", listener.local_addr()?);
         }
+        for socket in &sockets {
+            announcement += &format!("listening on {} (UDP)\n", socket.local_addr()?);
+        }
         let name = self.service.to_possible_value().expect("no service is hidden");
-        info!("{} on the {engine} engine, {} clients at most", name.get_name(), limits.max_clients);
-        let endpoints = listeners
+        let carries = match listeners.is_empty() {
+            true => "datagrams only".into(),
+            false => format!("{} clients at most", limits.max_clients),
+        };
+        info!("{} on the {engine} engine, {carries}", name.get_name());
+        let streams = listeners
             .into_iter()
-            .map(|listener| Endpoint { listener, service: service.clone() })
-            .collect();
+            .map(|listener| Endpoint::Stream { listener, service: self.service.streams() });
+        let datagrams = sockets
+            .into_iter()
+            .map(|socket| Endpoint::Datagram { socket, responder: self.service.datagrams() });
+        let endpoints = streams.chain(datagrams).collect();
         announce(&announcement);
         engine
             .run(endpoints, limits, stop)
             .map_err(|error| format!("the {engine} engine cannot run: {error}"))?;
         info!("stopped");
         Ok(())
+    }
+
+    fn listen(&self) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), Failure> {
+        let (listeners, sockets) = match (self.udp, self.udp_only) {
+            (_, true) => (Vec::new(), engine::listen_datagrams(&self.host, self.port)?),
+            (true, _) => engine::listen_both(&self.host, self.port)?,
+            _ => (engine::listen(&self.host, self.port)?, Vec::new()),
+        };
+        if !self.allow_reflection
+            && self.service.datagrams().reflects()
+            && let Some(socket) = sockets.iter().find(|socket| !is_loopback(socket))
+        {
+            return Err(format!(
+                "datagrams to {} are not answered without --allow-reflection: whoever forges their \
+                 sender has the answers sent there; drop --udp or use --host localhost",
+                socket.local_addr()?
+            )
+            .into());
+        }
+        Ok((listeners, sockets))
+    }
+
+    fn rate(&self, sockets: &[UdpSocket]) -> Option<f64> {
+        let default = if sockets.iter().all(is_loopback) { 0 } else { RATE_PER_SOURCE };
+        let rate = self.rate_per_source.unwrap_or(default);
+        Some(rate).filter(|&rate| rate > 0).map(f64::from)
     }
 
     fn limits(&self, engine: Engine, open_files: usize) -> Result<Limits, Failure> {
@@ -143,9 +221,15 @@ impl Server {
             idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
             backlog_bytes: self.backlog_bytes,
             grace: self.grace,
+            receivers: self.receivers.into(),
             stack_bytes: self.stack_size,
+            ..Limits::default()
         })
     }
+}
+
+fn is_loopback(socket: &UdpSocket) -> bool {
+    socket.local_addr().is_ok_and(|address| address.ip().is_loopback())
 }
 
 /// Tells whoever started the server that it is ready. One write, so that a reader of the first

@@ -1,12 +1,12 @@
 //! One message, one reply.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use log::debug;
 
-use super::{CHUNK, Error, printed, stdout};
+use super::{CHUNK, Error, end_line, printed, stdout};
 
 /// Sends `text`, closes the sending half, and prints what comes back until the server closes.
 ///
@@ -42,8 +42,5 @@ pub fn message(mut stream: TcpStream, text: &[u8], patience: Duration) -> Result
             Err(error) => return Err(Error::Broken(error)),
         }
     }
-    if last.is_some_and(|byte| byte != b'\n') && out.is_terminal() {
-        printed(out.write_all(b"\n"))?;
-    }
-    Ok(())
+    end_line(&mut out, last.as_ref())
 }

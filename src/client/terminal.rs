@@ -5,29 +5,19 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use nix::sys::termios::{FlushArg, tcflush};
-
-use super::{CHUNK, Error};
-
-const PROMPT: &str = "> ";
-
-/// Back to the first column, and away with the prompt that stands there.
-const ERASE_LINE: &str = "\r\x1b[K";
-
-/// How long the server may take to answer the last line once the person has left.
-const FAREWELL: Duration = Duration::from_secs(1);
+use super::screen::{Screen, forget_typed};
+use super::{CHUNK, Error, FAREWELL};
 
 /// Sends each line typed, with its line end, and shows what comes back. `exit`, Ctrl-D, or the
 /// server's end leaves. Any bytes are shown as they come: what they mean is the terminal's affair.
 pub fn terminal(stream: TcpStream) -> Result<(), Error> {
     let server = stream.peer_addr().map_err(Error::Broken)?;
     println!("connected to {server}; `exit` or Ctrl-D leaves");
-    let screen = Arc::new(Mutex::new(Screen { mid_line: false }));
+    let screen = Arc::new(Screen::default());
     screen.show(b"");
     let (tell, told) = mpsc::channel();
 
@@ -72,63 +62,7 @@ enum End {
     Failed(Error),
 }
 
-/// What is known of the cursor.
-struct Screen {
-    /// The server's last word was no whole line.
-    mid_line: bool,
-}
-
-trait Show {
-    fn show(&self, text: &[u8]);
-    fn entered(&self);
-    fn leave(&self);
-}
-
-impl Show for Mutex<Screen> {
-    /// Shows what the server said in place of the prompt, and the prompt below it. A line that is
-    /// not complete gets no prompt: the rest of it may come, or it asks for something.
-    fn show(&self, text: &[u8]) {
-        let mut screen = self.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut shown = Vec::with_capacity(text.len() + 8);
-        if !screen.mid_line {
-            shown.extend_from_slice(ERASE_LINE.as_bytes());
-        }
-        shown.extend_from_slice(text);
-        if let Some(last) = text.last() {
-            screen.mid_line = *last != b'\n';
-        }
-        if !screen.mid_line {
-            shown.extend_from_slice(PROMPT.as_bytes());
-        }
-        print(&shown);
-    }
-
-    /// The last word was said: the next thing stands in a line of its own.
-    fn leave(&self) {
-        let screen = self.lock().unwrap_or_else(PoisonError::into_inner);
-        print(if screen.mid_line { b"\n" } else { ERASE_LINE.as_bytes() });
-    }
-
-    /// The person has pressed Enter, so the cursor stands in the first column.
-    fn entered(&self) {
-        let mut screen = self.lock().unwrap_or_else(PoisonError::into_inner);
-        screen.mid_line = false;
-        print(PROMPT.as_bytes());
-    }
-}
-
-/// A terminal that is gone ends the program with its other reader, the keyboard.
-fn print(bytes: &[u8]) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
-}
-
-/// What was typed and not entered was for the server, not for the shell that reads next.
-fn forget_typed() {
-    let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
-}
-
-fn listen(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
+fn listen(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
     let mut chunk = vec![0; CHUNK];
     let end = loop {
         match stream.read(&mut chunk) {
@@ -141,7 +75,7 @@ fn listen(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
     let _ = tell.send(end);
 }
 
-fn speak(mut stream: TcpStream, screen: &Mutex<Screen>, tell: &Sender<End>) {
+fn speak(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
     let mut keyboard = io::stdin().lock();
     let mut line = Vec::new();
     let end = loop {

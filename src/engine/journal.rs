@@ -11,7 +11,7 @@ use log::{Level, info, log_enabled, warn};
 
 use crate::session::ConnectionId;
 
-/// Lines of arrivals and departures per second; the others are counted.
+/// Lines of arrivals, departures and refusals per second; the others are counted.
 const LINES_PER_SECOND: u32 = 64;
 
 /// Shortages that follow each other within this time are one episode and get one line.
@@ -85,6 +85,13 @@ impl Journal {
         }
     }
 
+    /// A datagram is not answered.
+    pub fn refused(&self, from: SocketAddr, why: &dyn fmt::Display) {
+        if self.has_room() {
+            info!("a datagram from {from} is not answered: {why}");
+        }
+    }
+
     pub fn departed(&self, d: &Departure) {
         if self.has_room() {
             let Departure { id, peer, received, sent, stayed, end } = d;
@@ -122,7 +129,7 @@ impl Journal {
     fn tell_unlisted(&self) {
         let unlisted = self.unlisted.swap(0, Ordering::Relaxed);
         if unlisted > 0 {
-            info!("and {unlisted} more arrivals and departures, too many to list");
+            info!("and {unlisted} more, too many to list");
         }
     }
 }

@@ -23,6 +23,11 @@ pub struct Limits {
     pub backlog_bytes: usize,
     /// How long connections may take to finish once the stop is requested.
     pub grace: Duration,
+    /// Threads that take datagrams from one socket (thread engine).
+    pub receivers: usize,
+    /// Datagrams answered per second to one source, an address or an IPv6 network of 64 bits; `None`
+    /// for all.
+    pub rate_per_source: Option<f64>,
     /// Stack of a client's thread, in bytes (thread engine). Only touched pages cost memory.
     pub stack_bytes: usize,
 }
@@ -60,6 +65,8 @@ impl Default for Limits {
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
             backlog_bytes: Limits::BACKLOG_BYTES,
             grace: Limits::GRACE,
+            receivers: 1,
+            rate_per_source: None,
             stack_bytes: Limits::STACK_BYTES,
         }
     }

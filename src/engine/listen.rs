@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 
 use log::warn;
 use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::failure::{cause, unresolved};
@@ -13,6 +14,9 @@ use crate::failure::{cause, unresolved};
 /// Connections the kernel completes ahead of accept. std asks for 128, and a burst beyond it costs
 /// each caller a SYN retry of a whole second. The kernel lowers it to net.core.somaxconn.
 pub(super) const QUEUE: i32 = 4096;
+
+/// Bytes of datagrams that wait while a thread is busy: a burst of some thousands.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// How often a free port of the first address may be taken on another one before giving up.
 const PORT_TRIES: usize = 16;
@@ -57,17 +61,65 @@ impl std::error::Error for ListenError {}
 /// An address that this machine lacks (IPv6 switched off) is skipped with a warning while another
 /// one of the name works.
 pub fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>, ListenError> {
+    with_one_port(host, port, streams)
+}
+
+/// The same for datagrams. `::` is a socket for each family, for each tells in a way of its own what
+/// a datagram was sent to and how far it has come.
+pub fn listen_datagrams(host: &str, port: u16) -> Result<Vec<UdpSocket>, ListenError> {
+    with_one_port(host, port, datagrams)
+}
+
+/// The same for both, with one port.
+pub fn listen_both(
+    host: &str,
+    port: u16,
+) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), ListenError> {
+    with_one_port(host, port, |addresses| {
+        let listeners = streams(addresses)?;
+        let port = listeners.first().and_then(|listener| listener.local_addr().ok());
+        let mut addresses = addresses.to_vec();
+        for address in &mut addresses {
+            address.set_port(port.map_or(0, |address| address.port()));
+        }
+        Ok((listeners, datagrams(&addresses)?))
+    })
+}
+
+/// Binds to every address of `host` by `bind`, again where port 0 led to one that is not free on
+/// all.
+fn with_one_port<T>(
+    host: &str,
+    port: u16,
+    bind: impl Fn(&[SocketAddr]) -> Result<T, ListenError>,
+) -> Result<T, ListenError> {
     let addresses =
         resolve(host, port).map_err(|error| ListenError::Resolve(host.into(), error))?;
     let mut tries = if port == 0 { PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        match listen_on(&addresses) {
+        match bind(&addresses) {
             Err(ListenError::Bind(_, error))
                 if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             outcome => return outcome,
         }
     }
+}
+
+fn streams(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
+    let sockets = bind_all(addresses, bind_stream)?;
+    Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+fn datagrams(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ListenError> {
+    let all = |address: &SocketAddr| address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let of_both_families = addresses.iter().flat_map(|address| {
+        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+        [all(address).then_some(v4), Some(*address)]
+    });
+    let addresses: Vec<SocketAddr> = of_both_families.flatten().collect();
+    let sockets = bind_all(&addresses, bind_datagram)?;
+    Ok(sockets.into_iter().map(UdpSocket::from).collect())
 }
 
 /// Every address of `host`; `localhost` is both loopback addresses.
@@ -82,17 +134,21 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+fn bind_all(
+    addresses: &[SocketAddr],
+    bind: impl Fn(SocketAddr) -> io::Result<Socket>,
+) -> Result<Vec<Socket>, ListenError> {
+    let mut sockets: Vec<Socket> = Vec::new();
     let mut missing = None;
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     for &(mut address) in addresses {
         address.set_port(port);
         let failed = |error| ListenError::Bind(address, error);
         match bind(address) {
-            Ok(listener) => {
-                port = listener.local_addr().map_err(failed)?.port();
-                listeners.push(listener);
+            Ok(socket) => {
+                let local = socket.local_addr().map_err(failed)?;
+                port = local.as_socket().map_or(port, |local| local.port());
+                sockets.push(socket);
             }
             Err(error) if no_such_address(&error) && addresses.len() > 1 => {
                 missing = Some(failed(error));
@@ -101,12 +157,12 @@ fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> 
         }
     }
     match missing {
-        Some(error) if listeners.is_empty() => Err(error),
+        Some(error) if sockets.is_empty() => Err(error),
         Some(error) => {
             warn!("{error}; serving on the other addresses");
-            Ok(listeners)
+            Ok(sockets)
         }
-        None => Ok(listeners),
+        None => Ok(sockets),
     }
 }
 
@@ -119,7 +175,7 @@ fn no_such_address(error: &io::Error) -> bool {
 
 /// One listening socket. What is set here, Linux hands down to the connections accepted from it,
 /// which saves a system call for each.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_stream(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the last connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -133,5 +189,24 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_out_of_band_inline(true)?;
     socket.bind(&address.into())?;
     socket.listen(QUEUE)?;
-    Ok(socket.into())
+    Ok(socket)
+}
+
+/// One socket for datagrams, which tells of each how many hops it had left and, where the socket has
+/// no address of its own, which one it was sent to: the answer leaves from there.
+fn bind_datagram(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let wildcard = address.ip().is_unspecified();
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
+        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &wildcard)?;
+    } else {
+        setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &wildcard)?;
+    }
+    // What does not fit is lost. The kernel lowers it to net.core.rmem_max.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }

@@ -2,9 +2,11 @@
 //!
 //! [`threads`] and [`poll`] have one signature and keep one order, to be read side by side. What
 //! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], and the journal of who
-//! came and left.
+//! came and left. Datagrams have no connections; both engines take and answer them by an exchange.
 
 mod buffer;
+mod exchange;
+mod guard;
 mod journal;
 mod limits;
 mod listen;
@@ -14,7 +16,7 @@ pub mod threads;
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,17 +31,27 @@ pub(crate) use buffer::Buffer;
 pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
 pub(crate) use listen::resolve;
-pub use listen::{ListenError, listen};
+pub use listen::{ListenError, listen, listen_both, listen_datagrams};
 pub use stop::Stop;
 
-use crate::session::{Output, Service, Session, Want};
+use crate::session::{Output, Responder, Service, Session, Want};
 
-/// A listening socket and the service behind it.
-pub struct Endpoint {
-    /// Bound and listening; the engine accepts from it.
-    pub listener: TcpListener,
-    /// Makes a session for each connection.
-    pub service: Arc<dyn Service>,
+/// A socket that peers reach, and what is behind it.
+pub enum Endpoint {
+    /// Connections (TCP).
+    Stream {
+        /// Bound and listening; the engine accepts from it.
+        listener: TcpListener,
+        /// Makes a session for each connection.
+        service: Arc<dyn Service>,
+    },
+    /// Datagrams (UDP).
+    Datagram {
+        /// Bound by [`listen_datagrams`] or [`listen_both`], which let it tell what answers need.
+        socket: UdpSocket,
+        /// Answers each datagram with at most one.
+        responder: Arc<dyn Responder>,
+    },
 }
 
 /// How connections are carried: the choice this project exists to show.
@@ -150,7 +162,7 @@ fn all_sent(stream: &impl AsFd, patience: PollTimeout) -> io::Result<bool> {
     Ok(poll_once(&mut writable, patience)? > 0)
 }
 
-/// What a failed accept asks for.
+/// What a failed accept, or the failed receipt of a datagram, asks for.
 enum AcceptFailure {
     /// That caller has gone: the next one, at once.
     Caller,
@@ -181,7 +193,9 @@ fn accept_failure(error: &io::Error) -> AcceptFailure {
             | Errno::EOPNOTSUPP
             | Errno::ENETUNREACH
             | Errno::ETIMEDOUT
-            | Errno::ECONNRESET,
+            | Errno::ECONNRESET
+            // Of datagrams: nobody takes an answer that was sent before.
+            | Errno::ECONNREFUSED,
         ) => AcceptFailure::Caller,
         // Not listed in accept(2): rest, so that an unknown error that stays does not spin.
         _ => AcceptFailure::Exhausted,

@@ -14,6 +14,7 @@
 //! 6. All closing happens in one place.
 
 mod connection;
+mod datagrams;
 mod ending;
 mod readiness;
 mod ticker;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connection::{Connection, State};
+use datagrams::Datagrams;
 use log::debug;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -79,7 +81,11 @@ const _: () = assert!(usize::BITS == 64);
 const STOP: Token = Token(u32::MAX as usize);
 const TICK: Token = Token(u32::MAX as usize - 1);
 
-/// Serial 0 is no connection: such tokens are listeners by index, [`STOP`] and [`TICK`].
+/// Tokens from here on are sockets for datagrams, by index.
+const DATAGRAMS: usize = 1 << 16;
+
+/// Serial 0 is no connection: such tokens are listeners by index, sockets for datagrams, [`STOP`]
+/// and [`TICK`].
 fn token(id: ConnectionId) -> Token {
     Token((id.serial() as usize) << 32 | id.slot())
 }
@@ -92,6 +98,7 @@ struct Server {
     poll: Poll,
     listeners: Vec<Listener>,
     first_listener: usize,
+    datagrams: Vec<Datagrams>,
     connections: Slab<Connection>,
     serial: u32,
     turns: VecDeque<ConnectionId>,
@@ -118,11 +125,22 @@ impl Server {
     fn new(endpoints: Vec<Endpoint>, limits: Limits) -> io::Result<Server> {
         let poll = Poll::new()?;
         let mut listeners = Vec::new();
-        for (index, endpoint) in endpoints.into_iter().enumerate() {
-            endpoint.listener.set_nonblocking(true)?;
-            let mut socket = TcpListener::from_std(endpoint.listener);
-            poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
-            listeners.push(Listener { socket, service: endpoint.service, waiting: false });
+        let mut datagrams = Vec::new();
+        for endpoint in endpoints {
+            match endpoint {
+                Endpoint::Stream { listener, service } => {
+                    listener.set_nonblocking(true)?;
+                    let mut socket = TcpListener::from_std(listener);
+                    let token = Token(listeners.len());
+                    poll.registry().register(&mut socket, token, Interest::READABLE)?;
+                    listeners.push(Listener { socket, service, waiting: false });
+                }
+                Endpoint::Datagram { socket, responder } => {
+                    let token = Token(DATAGRAMS + datagrams.len());
+                    let registry = poll.registry();
+                    datagrams.push(Datagrams::new(socket, responder, &limits, registry, token)?);
+                }
+            }
         }
         let ticker = Ticker::new(limits.idle_timeout, poll.registry(), TICK)?;
         let now = Instant::now();
@@ -130,6 +148,7 @@ impl Server {
             poll,
             listeners,
             first_listener: 0,
+            datagrams,
             connections: Slab::new(),
             serial: 0,
             turns: VecDeque::new(),
@@ -170,6 +189,7 @@ impl Server {
             }
             self.expire();
             self.accept();
+            self.answer_datagrams();
             for _ in 0..self.turns.len() {
                 if let Some(id) = self.turns.pop_front() {
                     self.turn(id);
@@ -189,7 +209,8 @@ impl Server {
     fn patience(&self) -> Option<Duration> {
         let callers = self.listeners.iter().any(|listener| listener.waiting);
         let accepting = callers && self.rest.is_none() && self.has_seat();
-        if accepting || !self.turns.is_empty() {
+        let datagrams = self.datagrams.iter().any(|datagrams| datagrams.waiting);
+        if accepting || (datagrams && self.rest.is_none()) || !self.turns.is_empty() {
             return Some(Duration::ZERO);
         }
         let linger = self.lingering.peek().map(|Reverse((at, _))| *at);
@@ -205,6 +226,11 @@ impl Server {
             if let Some(listener) = self.listeners.get_mut(id.slot()) {
                 explain!("epoll_wait: callers are waiting at listener {}", id.slot());
                 listener.waiting = true;
+            }
+            let socket = id.slot().checked_sub(DATAGRAMS);
+            if let Some(datagrams) = socket.and_then(|index| self.datagrams.get_mut(index)) {
+                explain!("epoll_wait: datagrams have come");
+                datagrams.waiting = true;
             }
             return;
         }

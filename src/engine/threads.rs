@@ -3,7 +3,8 @@
 //! Each thread sleeps in whatever call it makes, and the kernel wakes it when that call can go on.
 //! A thread can sleep in one place only, and that shapes everything here:
 //!
-//! 1. An acceptor per listener sleeps in `accept`; a client's thread sleeps in `read`.
+//! 1. An acceptor per listener sleeps in `accept`; a client's thread sleeps in `read`. Datagrams
+//!    have no connections: their socket has a receiver, asleep until one comes from anybody.
 //! 2. A client's thread sends all of an answer before it reads again. When the peer does not read,
 //!    it sleeps in `write`, and that sleep is the backpressure.
 //! 3. A session that takes mail has a second thread, asleep on its mailbox. Both share the session
@@ -17,9 +18,10 @@
 mod connection;
 mod ending;
 mod mailbox;
+mod receiver;
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -74,22 +76,27 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
         left: Condvar::new(),
     });
     let noticed = flag::register(SIGURG as i32, Arc::default())?;
-    let mut listeners = Vec::new();
+    let mut doors = Vec::new();
     let opened = endpoints.into_iter().try_for_each(|endpoint| {
-        listeners.push(server.open(endpoint)?);
+        doors.push(server.open(endpoint)?);
         Ok(())
     });
     // Asleep here, while the other threads serve.
     let served = opened.and_then(|()| server.stop.wait());
-    server.drain(listeners);
+    server.drain(doors);
     low_level::unregister(noticed);
     served
 }
 
-/// A listener and the thread that sleeps in its `accept`.
-struct Listener {
-    socket: Arc<TcpListener>,
-    acceptor: JoinHandle<()>,
+/// A socket of an endpoint, and the threads that sleep there until somebody comes.
+struct Door {
+    socket: Socket,
+    threads: Vec<JoinHandle<()>>,
+}
+
+enum Socket {
+    Stream(Arc<TcpListener>),
+    Datagram(Arc<UdpSocket>),
 }
 
 struct Server {
@@ -112,13 +119,16 @@ struct Table {
 }
 
 impl Server {
-    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Listener> {
-        let socket = Arc::new(endpoint.listener);
-        let (server, shared) = (self.clone(), socket.clone());
+    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Door> {
+        let (listener, service) = match endpoint {
+            Endpoint::Stream { listener, service } => (Arc::new(listener), service),
+            Endpoint::Datagram { socket, responder } => return self.receive(socket, responder),
+        };
+        let (server, shared) = (self.clone(), listener.clone());
         let acceptor = thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || server.accept(&shared, &*endpoint.service))?;
-        Ok(Listener { socket, acceptor })
+            .spawn(move || server.accept(&shared, &*service))?;
+        Ok(Door { socket: Socket::Stream(listener), threads: vec![acceptor] })
     }
 
     /// Accepts callers while there are seats for them. The others wait in the kernel's queue.

@@ -1,16 +1,20 @@
-//! Chargen (RFC 864): an endless pattern of printable characters until the peer leaves.
+//! Chargen (RFC 864): an endless pattern of printable characters until the peer leaves; to a
+//! datagram, as much of it as the datagram was long.
 //!
 //! The peer's own words are never read, for the session always wants to write: what it sends stays
 //! in the kernel's buffer until the connection ends, as with inetd.
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// A line as RFC 864 suggests: 72 characters, CR, LF.
 const LINE: usize = 74;
 /// The printable ASCII characters, space to tilde. Each line starts one character further on.
 const PRINTABLE: usize = 95;
+
+/// The longest answer to a datagram (RFC 864).
+const LONGEST: usize = 512;
 
 /// All different lines, after which the pattern repeats.
 static PATTERN: [u8; LINE * PRINTABLE] = pattern();
@@ -37,6 +41,15 @@ pub struct Chargen;
 impl Service for Chargen {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
         Box::new(Generator { at: 0 })
+    }
+}
+
+impl Responder for Chargen {
+    /// RFC 864 wants a random length of up to 512 characters. That made it a weapon: one byte with a
+    /// forged sender sent him hundreds.
+    fn respond(&self, _from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
+        reply.extend_from_slice(&PATTERN[..datagram.len().min(LONGEST)]);
+        Reply::Written
     }
 }
 

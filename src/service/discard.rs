@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// The discard service, which is its own session.
 #[derive(Clone, Copy, Debug)]
@@ -17,5 +17,15 @@ impl Service for Discard {
 impl Session for Discard {
     fn receive(&mut self, _input: &[u8], _out: &mut Output) -> Want {
         Want::Read
+    }
+}
+
+impl Responder for Discard {
+    fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> Reply {
+        Reply::None
+    }
+
+    fn reflects(&self) -> bool {
+        false
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::{ConnectionId, Output, Service, Session, Want};
+use crate::session::{ConnectionId, Output, Reply, Responder, Service, Session, Want};
 
 /// The echo service. It keeps nothing between two calls, so it is its own session, and boxing it
 /// allocates nothing.
@@ -19,5 +19,11 @@ impl Session for Echo {
     fn receive(&mut self, _input: &[u8], out: &mut Output) -> Want {
         out.repeat();
         Want::Read
+    }
+}
+
+impl Responder for Echo {
+    fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> Reply {
+        Reply::Repeat
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod datagram;
 pub mod load;
 pub mod post;
 pub mod run;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
-use socklab::session::Service;
+use socklab::session::{Responder, Service};
 
 /// Each test runs on both engines: `on_both_engines! { fn name(engine) { … } }`.
 macro_rules! on_both_engines {
@@ -56,8 +57,34 @@ impl Server {
         let service: Arc<dyn Service> = Arc::new(service);
         let endpoints = listeners
             .into_iter()
-            .map(|listener| Endpoint { listener, service: service.clone() })
+            .map(|listener| Endpoint::Stream { listener, service: service.clone() })
             .collect();
+        Server::with_endpoints(engine, endpoints, limits, address)
+    }
+
+    /// A server of datagrams on every address of `host`; its address is the first of them.
+    pub fn of_datagrams(
+        engine: Engine,
+        host: &str,
+        responder: impl Responder + 'static,
+        limits: Limits,
+    ) -> Server {
+        let sockets = engine::listen_datagrams(host, 0).expect("this machine has it");
+        let address = sockets[0].local_addr().expect("a bound socket has an address");
+        let responder: Arc<dyn Responder> = Arc::new(responder);
+        let endpoints = sockets
+            .into_iter()
+            .map(|socket| Endpoint::Datagram { socket, responder: responder.clone() })
+            .collect();
+        Server::with_endpoints(engine, endpoints, limits, address)
+    }
+
+    pub fn with_endpoints(
+        engine: Engine,
+        endpoints: Vec<Endpoint>,
+        limits: Limits,
+        address: SocketAddr,
+    ) -> Server {
         let stop = Arc::new(Stop::new().expect("a socket pair can be had"));
         let stopped = stop.clone();
         let engine =
@@ -129,8 +156,9 @@ impl Process {
         while addresses.is_empty() || !stdout.buffer().is_empty() {
             let mut line = String::new();
             stdout.read_line(&mut line).expect("standard output can be read");
-            let address = line.trim_end().strip_prefix("listening on ");
-            addresses.push(address.expect("it is ready").parse().expect("an address"));
+            let address = line.trim_end().strip_prefix("listening on ").expect("it is ready");
+            let address = address.trim_end_matches(" (UDP)");
+            addresses.push(address.parse().expect("an address"));
         }
         Process { child, addresses, stdout }
     }

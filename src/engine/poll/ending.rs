@@ -125,6 +125,7 @@ impl Server {
             self.accept();
         }
         self.listeners.clear();
+        self.drain_datagrams();
         self.deadline = Some(self.now + self.limits.grace);
         explain!("stopping: {} connections finish what is in flight", self.connections.len());
         for id in self.ids(|_| true) {

@@ -13,7 +13,7 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::Signal::SIGURG;
 
 use super::connection::Connection;
-use super::{Listener, Server, WAKE_AGAIN};
+use super::{Door, Server, Socket, WAKE_AGAIN};
 use crate::engine::journal::{Departure, End};
 use crate::engine::{LINGER, LINGER_STOPPING, all_sent, explain};
 
@@ -80,13 +80,16 @@ impl Server {
     }
 
     /// The stop was requested: serve what has arrived, refuse what comes, let everybody finish.
-    pub(super) fn drain(&self, listeners: Vec<Listener>) {
+    pub(super) fn drain(&self, doors: Vec<Door>) {
         // An acceptor takes who is in the queue already, then finds that nobody is.
-        for listener in &listeners {
-            let _ = listener.socket.set_nonblocking(true);
+        for door in &doors {
+            let _ = match &door.socket {
+                Socket::Stream(listener) => listener.set_nonblocking(true),
+                Socket::Datagram(socket) => socket.set_nonblocking(true),
+            };
         }
         let mut acceptors: Vec<JoinHandle<()>> =
-            listeners.into_iter().map(|listener| listener.acceptor).collect();
+            doors.into_iter().flat_map(|door| door.threads).collect();
         let deadline = Instant::now() + self.limits.grace;
         let mut look_again = Instant::now();
         let mut table = self.table();

@@ -1,0 +1,87 @@
+//! Datagrams beside connections, in the same loop: a bounded number of them, then the others' turns.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use log::debug;
+use mio::{Interest, Registry, Token};
+use nix::sys::socket::MsgFlags;
+
+use super::Server;
+use crate::engine::exchange::{BATCH, Exchange};
+use crate::engine::guard::Guard;
+use crate::engine::{ACCEPT_PAUSE, AcceptFailure, Limits, accept_failure};
+use crate::session::Responder;
+
+/// Batches of one socket before the connected clients get their turns again: a flood of datagrams
+/// starves nobody.
+const BATCHES: usize = 4;
+
+/// Batches that a socket still gets once the server is stopping, though datagrams keep coming: as
+/// many as empty the largest receive buffer of small ones.
+const LAST_BATCHES: usize = 512;
+
+/// A socket for datagrams.
+pub struct Datagrams {
+    socket: mio::net::UdpSocket,
+    exchange: Exchange,
+    /// Some may be waiting: the news of them was told, and will not be told again.
+    pub waiting: bool,
+}
+
+impl Datagrams {
+    pub fn new(
+        socket: UdpSocket,
+        responder: Arc<dyn Responder>,
+        limits: &Limits,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Datagrams> {
+        socket.set_nonblocking(true)?;
+        let guard = Arc::new(Guard::new(socket.local_addr()?, limits.rate_per_source));
+        let mut socket = mio::net::UdpSocket::from_std(socket);
+        registry.register(&mut socket, token, Interest::READABLE)?;
+        Ok(Datagrams { socket, exchange: Exchange::new(responder, guard), waiting: false })
+    }
+}
+
+impl Server {
+    /// Takes and answers datagrams, some batches from each socket.
+    pub(super) fn answer_datagrams(&mut self) {
+        self.take_batches(BATCHES);
+    }
+
+    /// Answers what had arrived before the stop, or nearly so; from here on nobody is listening.
+    pub(super) fn drain_datagrams(&mut self) {
+        for datagrams in &mut self.datagrams {
+            datagrams.waiting = true;
+        }
+        self.take_batches(LAST_BATCHES);
+        self.datagrams.clear();
+    }
+
+    fn take_batches(&mut self, most: usize) {
+        for datagrams in &mut self.datagrams {
+            let Datagrams { socket, exchange, waiting } = datagrams;
+            for _ in 0..most {
+                if !*waiting || self.rest.is_some() {
+                    break;
+                }
+                match exchange.turn(socket.as_fd(), MsgFlags::empty(), &self.journal) {
+                    // Fewer, and the socket is empty.
+                    Ok(taken) => *waiting = taken == BATCH,
+                    Err(error) => match accept_failure(&error) {
+                        AcceptFailure::Caller => debug!("cannot take a datagram: {error}"),
+                        AcceptFailure::Nobody => *waiting = false,
+                        AcceptFailure::Exhausted => {
+                            self.journal.shortage(&format_args!("cannot take datagrams: {error}"));
+                            self.rest = Some(self.now + ACCEPT_PAUSE);
+                        }
+                    },
+                }
+            }
+        }
+    }
+}

@@ -41,24 +41,26 @@ pub struct Server {
     ///
     /// An answer is never longer than the datagram it answers, leaves with one hop less (so that
     /// loops between servers end), and is not given to ports whose services answer by themselves,
-    /// such as 7, 13, 17, 19, 37, 53, 69, 123 and 1900.
-    #[arg(long)]
+    /// such as 7, 13, 17, 19, 37, 53, 69, 123 and 1900. (Who sends with 32 hops, as few systems do,
+    /// is answered up to some 16 routers away; with the usual 64 it is 32.)
+    #[arg(long, group = "datagrams")]
     udp: bool,
     /// Serve datagrams only
-    #[arg(long, conflicts_with = "udp")]
+    #[arg(long, group = "datagrams")]
     udp_only: bool,
     /// Answer datagrams on addresses that others reach, too
     ///
     /// Anybody can put any sender on a datagram, and the answer goes there. Do this where you know
     /// who can send.
-    #[arg(long)]
+    #[arg(long, requires = "datagrams")]
     allow_reflection: bool,
     /// Datagrams answered per second to one source (an address; a /64 of IPv6); 0 for all
     /// [default: all on loopback addresses, 1000 on others]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32))]
+    #[arg(long, value_name = "N", requires = "datagrams", value_parser = clap::value_parser!(u32))]
     rate_per_source: Option<u32>,
-    /// Threads that take datagrams from each address (thread engine)
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Threads that take datagrams from each address (thread engine; the poll engine has one for all)
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "datagrams",
+        value_parser = clap::value_parser!(u16).range(1..=256))]
     receivers: u16,
     /// Clients served at once [default: what the limit on open files allows, 20000 at most]
     ///
@@ -190,7 +192,7 @@ impl Server {
         {
             return Err(format!(
                 "datagrams to {} are not answered without --allow-reflection: whoever forges their \
-                 sender has the answers sent there; drop --udp or use --host localhost",
+                 sender has the answers sent there; `--host localhost` needs it not",
                 socket.local_addr()?
             )
             .into());

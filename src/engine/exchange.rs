@@ -117,7 +117,10 @@ impl Exchange {
         match send(socket, header, reply) {
             Ok(()) => self.guard.answered(),
             // It concerns this peer only: no route, no room, a filter in the way.
-            Err(error) => debug!("the answer to {from} is lost: {error}"),
+            Err(error) => {
+                self.guard.unsent();
+                debug!("the answer to {from} is lost: {error}");
+            }
         }
     }
 

@@ -8,12 +8,12 @@
 //!    between two servers on whatever ports, ends as it does among routers (RFC 791, time to live).
 //! 4. A source gets so many answers per second, where a rate is set.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::info;
 
@@ -24,12 +24,8 @@ const ANSWERING: [u16; 31] = [
     1900, 3283, 3478, 3702, 4500, 5060, 5353, 5683, 10_001, 11_211,
 ];
 
-/// Sources whose rates are known at once. Those beyond them share one rate: a flood from forged
-/// addresses fills this table, not the memory.
-const SOURCES: usize = 4096;
-
-/// How often sources that have been quiet are forgotten to make room.
-const FORGET: Duration = Duration::from_secs(1);
+/// How many rates are kept apart.
+const BUCKETS: usize = 8192;
 
 /// What is known of the senders at one socket, and what became of their datagrams.
 pub(super) struct Guard {
@@ -38,6 +34,7 @@ pub(super) struct Guard {
     received: AtomicU64,
     answered: AtomicU64,
     refused: AtomicU64,
+    unsent: AtomicU64,
 }
 
 /// What a datagram's header says.
@@ -58,7 +55,9 @@ pub(super) struct Header {
 pub(super) enum Refusal {
     /// Its sender's port answers by itself.
     Answering,
-    /// It says that it comes from this very socket.
+    /// Its sender is no address that somebody has.
+    Nobody,
+    /// It says that it comes from this server, or from a port like its own.
     Ourselves,
     /// It has no hop left.
     Hops,
@@ -72,6 +71,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refusal::Answering => "what is at that port answers by itself, and never stops",
+            Refusal::Nobody => "nobody has the address that it says it comes from",
             Refusal::Ourselves => "it says that it comes from this server",
             Refusal::Hops => "it has no hop left, as after many rounds of a loop",
             Refusal::Many => "it was sent to many",
@@ -89,6 +89,7 @@ impl Guard {
             received: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
         }
     }
 
@@ -112,14 +113,26 @@ impl Guard {
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An answer could not be sent.
+    pub fn unsent(&self) {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn judge(&self, header: &Header) -> Result<(), Refusal> {
-        let Header { from, hops, to, to_many } = *header;
+        let Header { from, hops, to_many, .. } = *header;
         if to_many {
             return Err(Refusal::Many);
         }
-        if from.port() == self.local.port()
-            && (from.ip() == self.local.ip() || Some(from.ip()) == to)
-        {
+        let nobody = match from.ip() {
+            IpAddr::V4(ip) => ip.is_broadcast() || ip.is_multicast() || ip.is_unspecified(),
+            IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified(),
+        };
+        if nobody {
+            return Err(Refusal::Nobody);
+        }
+        // A socket without an address of its own has too many to know them all.
+        let local = self.local;
+        if from.port() == local.port() && (local.ip().is_unspecified() || from.ip() == local.ip()) {
             return Err(Refusal::Ourselves);
         }
         if ANSWERING.contains(&from.port()) {
@@ -141,24 +154,30 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let [received, answered, refused] =
-            [&mut self.received, &mut self.answered, &mut self.refused]
-                .map(|count| *count.get_mut());
-        if received > 0 {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        if count(&self.received) > 0 {
+            let unsent = match count(&self.unsent) {
+                0 => String::new(),
+                unsent => format!(", {unsent} answers could not be sent"),
+            };
             info!(
-                "{} (UDP): {received} datagrams received, {answered} answered, {refused} refused",
-                self.local
+                "{} (UDP): {} datagrams received, {} answered, {} refused{unsent}",
+                self.local,
+                count(&self.received),
+                count(&self.answered),
+                count(&self.refused)
             );
         }
     }
 }
 
-/// A token bucket for each source: it holds a second's worth.
+/// Token buckets, each with a second's worth. A source has the one that its hash says, so a flood
+/// from forged sources costs no memory, and drains the bucket of an honest one only if it is as fast
+/// as all buckets together. The hash has a key, or somebody could aim.
 struct Rates {
     rate: f64,
-    sources: HashMap<IpAddr, Bucket>,
-    others: Bucket,
-    forgotten: Instant,
+    key: RandomState,
+    buckets: Box<[Bucket]>,
 }
 
 #[derive(Clone, Copy)]
@@ -170,38 +189,24 @@ struct Bucket {
 impl Rates {
     fn new(rate: f64, now: Instant) -> Rates {
         let full = Bucket { tokens: rate.max(1.0), at: now };
-        Rates { rate, sources: HashMap::new(), others: full, forgotten: now }
+        Rates { rate, key: RandomState::new(), buckets: vec![full; BUCKETS].into() }
     }
 
     fn take(&mut self, source: IpAddr, now: Instant) -> bool {
-        let rate = self.rate;
-        let network = network(source);
-        if self.sources.len() >= SOURCES && now.duration_since(self.forgotten) >= FORGET {
-            self.forgotten = now;
-            self.sources.retain(|_, bucket| bucket.filled(rate, now) < rate.max(1.0));
-        }
-        let room = self.sources.len() < SOURCES;
-        let bucket = match self.sources.get_mut(&network) {
-            Some(bucket) => bucket,
-            None if room => {
-                self.sources.entry(network).or_insert(Bucket { tokens: rate.max(1.0), at: now })
-            }
-            None => &mut self.others,
-        };
-        bucket.tokens = bucket.filled(rate, now);
-        bucket.at = now;
-        let has = bucket.tokens >= 1.0;
+        let place = self.place(source);
+        let Bucket { tokens, at } = &mut self.buckets[place];
+        let since = now.saturating_duration_since(*at).as_secs_f64();
+        *tokens = (*tokens + since * self.rate).min(self.rate.max(1.0));
+        *at = now;
+        let has = *tokens >= 1.0;
         if has {
-            bucket.tokens -= 1.0;
+            *tokens -= 1.0;
         }
         has
     }
-}
 
-impl Bucket {
-    fn filled(&self, rate: f64, now: Instant) -> f64 {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        (self.tokens + since * rate).min(rate.max(1.0))
+    fn place(&self, source: IpAddr) -> usize {
+        self.key.hash_one(network(source)) as usize % BUCKETS
     }
 }
 
@@ -217,6 +222,8 @@ fn network(source: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn header(from: &str) -> Header {
@@ -241,6 +248,10 @@ mod tests {
             ("192.0.2.1:123", Err(Refusal::Answering)),
             ("192.0.2.1:1900", Err(Refusal::Answering)),
             ("192.0.2.1:0", Err(Refusal::Answering)),
+            ("224.0.0.1:40000", Err(Refusal::Nobody)),
+            ("255.255.255.255:40000", Err(Refusal::Nobody)),
+            ("0.0.0.0:40000", Err(Refusal::Nobody)),
+            ("[ff02::1]:40000", Err(Refusal::Nobody)),
         ] {
             assert_eq!(guard.admit(&header(from)), verdict, "{from}");
         }
@@ -249,22 +260,23 @@ mod tests {
         let broadcast = Header { to_many: true, ..header("192.0.2.1:40000") };
         assert_eq!(guard.admit(&broadcast), Err(Refusal::Many));
         let wildcard = Guard::new("0.0.0.0:8000".parse().unwrap(), None);
-        let own = Header { to: Some("192.0.2.9".parse().unwrap()), ..header("192.0.2.9:8000") };
-        assert_eq!(wildcard.admit(&own), Err(Refusal::Ourselves));
+        assert_eq!(wildcard.admit(&header("192.0.2.9:8000")), Err(Refusal::Ourselves));
     }
 
     #[test]
     fn a_source_gets_its_rate_and_no_more() {
         let start = Instant::now();
         let mut rates = Rates::new(10.0, start);
-        let source = "192.0.2.1".parse().unwrap();
-        let other = "192.0.2.2".parse().unwrap();
-        let taken =
-            |rates: &mut Rates, source, at| (0..100).filter(|_| rates.take(source, at)).count();
-        assert_eq!(taken(&mut rates, source, start), 10);
-        assert_eq!(taken(&mut rates, other, start), 10);
-        assert_eq!(taken(&mut rates, source, start + Duration::from_millis(500)), 5);
-        assert_eq!(taken(&mut rates, source, start + Duration::from_secs(60)), 10);
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        let other = (2..)
+            .map(|last| IpAddr::from([192, 0, 2, last]))
+            .find(|other| rates.place(*other) != rates.place(source))
+            .unwrap();
+        let mut taken = |source, at| (0..100).filter(|_| rates.take(source, at)).count();
+        assert_eq!(taken(source, start), 10);
+        assert_eq!(taken(other, start), 10);
+        assert_eq!(taken(source, start + Duration::from_millis(500)), 5);
+        assert_eq!(taken(source, start + Duration::from_secs(60)), 10);
     }
 
     #[test]
@@ -273,20 +285,21 @@ mod tests {
         let mut rates = Rates::new(1.0, start);
         assert!(rates.take("2001:db8::1".parse().unwrap(), start));
         assert!(!rates.take("2001:db8::2".parse().unwrap(), start));
-        assert!(rates.take("2001:db8:0:1::1".parse().unwrap(), start));
     }
 
     #[test]
-    fn forged_sources_fill_the_table_and_not_the_memory() {
-        let start = Instant::now();
-        let mut rates = Rates::new(1.0, start);
-        let source = |n: u32| IpAddr::from(n.to_be_bytes());
-        let answered = (0..3 * SOURCES as u32).filter(|&n| rates.take(source(n), start)).count();
-        assert_eq!(rates.sources.len(), SOURCES);
-        assert_eq!(answered, SOURCES + 1);
-        let later = start + Duration::from_secs(5);
-        assert!(rates.take(source(u32::MAX), later));
-        assert!(rates.take(source(u32::MAX - 1), later));
-        assert_eq!(rates.sources.len(), 2);
+    fn a_flood_of_forged_sources_leaves_an_honest_one_its_share() {
+        let mut now = Instant::now();
+        let mut rates = Rates::new(1000.0, now);
+        let honest = "192.0.2.1".parse().unwrap();
+        let mut answered = 0;
+        for second in 0..10_u32 {
+            for n in 0..60_000_u32 {
+                rates.take(IpAddr::from((second * 60_000 + n).to_be_bytes()), now);
+                now += Duration::from_nanos(16_667);
+            }
+            answered += u32::from(rates.take(honest, now));
+        }
+        assert_eq!(answered, 10);
     }
 }

@@ -11,7 +11,7 @@ use log::{Level, info, log_enabled, warn};
 
 use crate::session::ConnectionId;
 
-/// Lines of arrivals, departures and refusals per second; the others are counted.
+/// Lines of arrivals and departures per second; the others are counted.
 const LINES_PER_SECOND: u32 = 64;
 
 /// Shortages that follow each other within this time are one episode and get one line.
@@ -66,6 +66,8 @@ pub(super) struct Journal {
     lines: AtomicU32,
     unlisted: AtomicU64,
     shortage: AtomicU64,
+    /// The second, from 1, in which a refusal was last told.
+    refusal: AtomicU64,
 }
 
 impl Journal {
@@ -76,6 +78,7 @@ impl Journal {
             lines: AtomicU32::new(0),
             unlisted: AtomicU64::new(0),
             shortage: AtomicU64::new(u64::MAX),
+            refusal: AtomicU64::new(0),
         }
     }
 
@@ -85,9 +88,11 @@ impl Journal {
         }
     }
 
-    /// A datagram is not answered.
+    /// A datagram is not answered: one line a second at most; the others show in the sum at the end.
     pub fn refused(&self, from: SocketAddr, why: &dyn fmt::Display) {
-        if self.has_room() {
+        // Not out of the others' lines: it may be a flood, and meant to hide them.
+        let second = self.start.elapsed().as_secs() + 1;
+        if self.refusal.swap(second, Ordering::Relaxed) != second {
             info!("a datagram from {from} is not answered: {why}");
         }
     }
@@ -129,7 +134,7 @@ impl Journal {
     fn tell_unlisted(&self) {
         let unlisted = self.unlisted.swap(0, Ordering::Relaxed);
         if unlisted > 0 {
-            info!("and {unlisted} more, too many to list");
+            info!("and {unlisted} more arrivals and departures, too many to list");
         }
     }
 }

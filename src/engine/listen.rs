@@ -10,6 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::failure::{cause, unresolved};
+use crate::transport::Transport;
 
 /// Connections the kernel completes ahead of accept. std asks for 128, and a burst beyond it costs
 /// each caller a SYN retry of a whole second. The kernel lowers it to net.core.somaxconn.
@@ -24,21 +25,25 @@ const PORT_TRIES: usize = 16;
 /// What `localhost` is, whatever a hosts file leaves out (RFC 6761 §6.3).
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
+/// What is sent here reaches every socket on this machine's 127.0.0.0/8 that wants it.
+const LOOPBACK_BROADCAST: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 255, 255, 255));
+
 /// Why a server could not listen.
 #[derive(Debug)]
 pub enum ListenError {
     /// The host has no address.
     Resolve(String, io::Error),
-    /// The address cannot be had.
-    Bind(SocketAddr, io::Error),
+    /// The address cannot be had, for connections or for datagrams.
+    Bind(Transport, SocketAddr, io::Error),
 }
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (address, error) = match self {
+        let (transport, address, error) = match self {
             ListenError::Resolve(host, error) => return f.write_str(&unresolved(host, error)),
-            ListenError::Bind(address, error) => (address, error),
+            ListenError::Bind(transport, address, error) => (transport, address, error),
         };
+        let over = if *transport == Transport::Udp { " (UDP)" } else { "" };
         let advice = match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EADDRINUSE) => {
                 "another program listens there; choose another --port, or --port 0 for a free one"
@@ -49,7 +54,7 @@ impl fmt::Display for ListenError {
             }
             _ => "check --host and --port",
         };
-        write!(f, "cannot listen on {address}: {}; {advice}", cause(error))
+        write!(f, "cannot listen on {address}{over}: {}; {advice}", cause(error))
     }
 }
 
@@ -99,7 +104,7 @@ fn with_one_port<T>(
     loop {
         tries -= 1;
         match bind(&addresses) {
-            Err(ListenError::Bind(_, error))
+            Err(ListenError::Bind(_, _, error))
                 if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
             outcome => return outcome,
         }
@@ -107,7 +112,7 @@ fn with_one_port<T>(
 }
 
 fn streams(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError> {
-    let sockets = bind_all(addresses, bind_stream)?;
+    let sockets = bind_all(addresses, Transport::Tcp)?;
     Ok(sockets.into_iter().map(TcpListener::from).collect())
 }
 
@@ -118,7 +123,7 @@ fn datagrams(addresses: &[SocketAddr]) -> Result<Vec<UdpSocket>, ListenError> {
         [all(address).then_some(v4), Some(*address)]
     });
     let addresses: Vec<SocketAddr> = of_both_families.flatten().collect();
-    let sockets = bind_all(&addresses, bind_datagram)?;
+    let sockets = bind_all(&addresses, Transport::Udp)?;
     Ok(sockets.into_iter().map(UdpSocket::from).collect())
 }
 
@@ -134,17 +139,18 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn bind_all(
-    addresses: &[SocketAddr],
-    bind: impl Fn(SocketAddr) -> io::Result<Socket>,
-) -> Result<Vec<Socket>, ListenError> {
+fn bind_all(addresses: &[SocketAddr], transport: Transport) -> Result<Vec<Socket>, ListenError> {
     let mut sockets: Vec<Socket> = Vec::new();
     let mut missing = None;
     let mut port = addresses.first().map_or(0, SocketAddr::port);
     for &(mut address) in addresses {
         address.set_port(port);
-        let failed = |error| ListenError::Bind(address, error);
-        match bind(address) {
+        let failed = |error| ListenError::Bind(transport, address, error);
+        let bound = match transport {
+            Transport::Tcp => bind_stream(address),
+            Transport::Udp => bind_datagram(address),
+        };
+        match bound {
             Ok(socket) => {
                 let local = socket.local_addr().map_err(failed)?;
                 port = local.as_socket().map_or(port, |local| local.port());
@@ -192,18 +198,19 @@ fn bind_stream(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// One socket for datagrams, which tells of each how many hops it had left and, where the socket has
-/// no address of its own, which one it was sent to: the answer leaves from there.
+/// One socket for datagrams, which tells of each how many hops it had left and, unless it is sure,
+/// which address it was sent to: the answer leaves from there.
 fn bind_datagram(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    let wildcard = address.ip().is_unspecified();
+    // What is sent to many may come to any address but these, and is not to be answered.
+    let alone = address.ip().is_loopback() && address.ip() != LOOPBACK_BROADCAST;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
         setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
-        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &wildcard)?;
+        setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &!alone)?;
     } else {
         setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &wildcard)?;
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &!alone)?;
     }
     // What does not fit is lost. The kernel lowers it to net.core.rmem_max.
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;

@@ -209,12 +209,12 @@ impl Server {
     fn patience(&self) -> Option<Duration> {
         let callers = self.listeners.iter().any(|listener| listener.waiting);
         let accepting = callers && self.rest.is_none() && self.has_seat();
-        let datagrams = self.datagrams.iter().any(|datagrams| datagrams.waiting);
-        if accepting || (datagrams && self.rest.is_none()) || !self.turns.is_empty() {
+        if accepting || self.datagrams.iter().any(Datagrams::may_go_on) || !self.turns.is_empty() {
             return Some(Duration::ZERO);
         }
         let linger = self.lingering.peek().map(|Reverse((at, _))| *at);
-        let due = [linger, self.rest, self.deadline].into_iter().flatten().min();
+        let rest = self.datagrams.iter().filter_map(|datagrams| datagrams.rest).min();
+        let due = [linger, self.rest, rest, self.deadline].into_iter().flatten().min();
         due.map(|at| at.saturating_duration_since(self.now))
     }
 

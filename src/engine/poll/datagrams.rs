@@ -4,6 +4,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::debug;
 use mio::{Interest, Registry, Token};
@@ -29,6 +30,8 @@ pub struct Datagrams {
     exchange: Exchange,
     /// Some may be waiting: the news of them was told, and will not be told again.
     pub waiting: bool,
+    /// Taking them rests until then. Not while accepting does: a datagram needs no descriptor.
+    pub rest: Option<Instant>,
 }
 
 impl Datagrams {
@@ -43,7 +46,13 @@ impl Datagrams {
         let guard = Arc::new(Guard::new(socket.local_addr()?, limits.rate_per_source));
         let mut socket = mio::net::UdpSocket::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
-        Ok(Datagrams { socket, exchange: Exchange::new(responder, guard), waiting: false })
+        let exchange = Exchange::new(responder, guard);
+        Ok(Datagrams { socket, exchange, waiting: false, rest: None })
+    }
+
+    /// Whether there may be something to take, and nothing forbids it.
+    pub fn may_go_on(&self) -> bool {
+        self.waiting && self.rest.is_none()
     }
 }
 
@@ -57,6 +66,7 @@ impl Server {
     pub(super) fn drain_datagrams(&mut self) {
         for datagrams in &mut self.datagrams {
             datagrams.waiting = true;
+            datagrams.rest = None;
         }
         self.take_batches(LAST_BATCHES);
         self.datagrams.clear();
@@ -64,20 +74,21 @@ impl Server {
 
     fn take_batches(&mut self, most: usize) {
         for datagrams in &mut self.datagrams {
-            let Datagrams { socket, exchange, waiting } = datagrams;
+            datagrams.rest = datagrams.rest.filter(|&until| until > self.now);
             for _ in 0..most {
-                if !*waiting || self.rest.is_some() {
+                if !datagrams.may_go_on() {
                     break;
                 }
-                match exchange.turn(socket.as_fd(), MsgFlags::empty(), &self.journal) {
+                let socket = datagrams.socket.as_fd();
+                match datagrams.exchange.turn(socket, MsgFlags::empty(), &self.journal) {
                     // Fewer, and the socket is empty.
-                    Ok(taken) => *waiting = taken == BATCH,
+                    Ok(taken) => datagrams.waiting = taken == BATCH,
                     Err(error) => match accept_failure(&error) {
                         AcceptFailure::Caller => debug!("cannot take a datagram: {error}"),
-                        AcceptFailure::Nobody => *waiting = false,
+                        AcceptFailure::Nobody => datagrams.waiting = false,
                         AcceptFailure::Exhausted => {
                             self.journal.shortage(&format_args!("cannot take datagrams: {error}"));
-                            self.rest = Some(self.now + ACCEPT_PAUSE);
+                            datagrams.rest = Some(self.now + ACCEPT_PAUSE);
                         }
                     },
                 }

@@ -123,6 +123,20 @@ on_both_engines! {
         }
     }
 
+    fn what_was_sent_to_many_is_not_answered(engine) {
+        for host in ["::", "127.255.255.255"] {
+            let counting = Counting::default();
+            let server = Server::of_datagrams(engine, host, counting.clone(), Limits::default());
+            let port = server.address.port();
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_broadcast(true).unwrap();
+            client.send_to(b"all", ("127.255.255.255", port)).unwrap();
+            server.request_stop();
+            server.wait();
+            assert_eq!(counting.count(), 0, "{host}");
+        }
+    }
+
     fn streams_and_datagrams_share_a_port(engine) {
         let (mut listeners, mut sockets) = listen_both("127.0.0.1", 0).unwrap();
         let address = listeners[0].local_addr().unwrap();

@@ -87,6 +87,10 @@ fn a_document_without_datagrams_is_still_read() {
 fn conditions_on_loss_set_the_exit_status() {
     let server = lossy();
     let table = [
+        ("p90>400ms", 0, ""),
+        ("p99<1h", 0, ""),
+        ("p99>400ms", 4, "socklab: p99>400ms: it was infinite, for so many were lost"),
+        ("corrupted>0", 0, ""),
         ("lost>10", 0, ""),
         ("lost>=10", 4, "socklab: lost>=10: it was 10"),
         ("loss>5%", 0, ""),
@@ -185,6 +189,18 @@ fn answers_can_be_counted_without_being_compared() {
     assert!(text.contains("\nmessages    200 answered, not compared"), "{text}");
     let line = "\ndatagrams   0 lost, the rest cannot be told without comparing\n";
     assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_count_of_messages_that_was_given_up_is_a_failure() {
+    let server = Post::echo();
+    let target = format!("udp://{}", server.address);
+    let run = Running::start(&["load", &target, "-n", "1000000000", "--timeout", "100ms"]);
+    eventually("it is under way", || server.heard() > 200);
+    server.close();
+    let (code, _, complaint) = run.end();
+    assert_eq!(code, 1, "{complaint}");
+    assert!(complaint.contains(" of 1000000000 messages were sent: nobody "), "{complaint}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::env;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use socklab::engine::{Engine, Limits};
 use socklab::service::Echo;
-use support::{Process, Server, echoes, eventually, finish, on_both_engines};
+use support::{PATIENCE, Process, Server, echoes, eventually, finish, on_both_engines};
 
 fn capped(engine: Engine, max_clients: usize) -> Server {
     Server::with_limits(engine, Echo, Limits { max_clients, ..Limits::default() })
@@ -99,6 +99,20 @@ on_both_engines! {
         let mut server = Process::spawn(command.stderr(Stdio::piped()));
         let files = |server: &Process| format!("--nofile={}:", server.files());
         outlasts(&mut server, &[], files, "--nofile=1000:", "cannot accept");
+    }
+
+    #[ignore = "needs prlimit and setpriv"]
+    fn datagrams_need_no_descriptors(engine) {
+        let server = Process::start(engine, &["--udp"]);
+        prlimit(&server, &[], &format!("--nofile={}:", server.files()));
+        let _waiting: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.address()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        for _ in 0..100 {
+            client.send(b"hi").unwrap();
+            assert_eq!(client.recv(&mut [0; 3]).unwrap(), 2);
+        }
     }
 
     #[ignore = "needs prlimit and setpriv"]

@@ -81,7 +81,8 @@ pub struct Load {
     ///
     /// Figures: p50 p90 p99 p99.9 p99.99 mean max (latency), cpu (server CPU time per message), rate
     /// (messages per second), errors (clients lost, wrong datagrams), and with udp lost, duplicated,
-    /// reordered (datagrams) and loss (the part lost, as in 'loss>0.1%'). A figure that was not
+    /// reordered, corrupted (datagrams) and loss (the part lost, as in 'loss>0.1%'). Where so many
+    /// were lost that a percentile is one of theirs, it counts as infinite. A figure that was not
     /// measured counts as true. May be given several times.
     #[arg(long, value_name = "CONDITION", value_parser = parse::<Condition>)]
     fail_if: Vec<Condition>,
@@ -379,6 +380,17 @@ impl Load {
         if faults.total() >= result.options.clients as u64 {
             let first = faults.examples.first().map_or("", String::as_str);
             return Err(format!("every client was lost before the end: {first}").into());
+        }
+        if let Some(asked) = self.messages
+            && self.expect != Expect::Source
+            && result.driver.sent < asked
+        {
+            let sent = result.driver.sent;
+            return Err(format!(
+                "only {sent} of {asked} messages were sent: nobody was answered any more, so the \
+                 rest was given up"
+            )
+            .into());
         }
         if let Some(objective) = &self.slo
             && !result.trials.iter().any(|trial| trial.passed)

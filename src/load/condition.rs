@@ -31,6 +31,7 @@ enum Figure {
     Loss,
     Duplicated,
     Reordered,
+    Corrupted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ enum Comparison {
     AtLeast,
 }
 
-const FIGURES: [(&str, Figure); 14] = [
+const FIGURES: [(&str, Figure); 15] = [
     ("p50", Figure::P50),
     ("p90", Figure::P90),
     ("p99", Figure::P99),
@@ -56,6 +57,7 @@ const FIGURES: [(&str, Figure); 14] = [
     ("loss", Figure::Loss),
     ("duplicated", Figure::Duplicated),
     ("reordered", Figure::Reordered),
+    ("corrupted", Figure::Corrupted),
 ];
 
 // The longer sign first, for it begins with the shorter one.
@@ -109,8 +111,8 @@ impl Condition {
 
     /// Whether it is about datagrams, and never measured where there are none.
     pub fn is_of_datagrams(&self) -> bool {
-        use Figure::{Duplicated, Loss, Lost, Reordered};
-        matches!(self.figure, Lost | Loss | Duplicated | Reordered)
+        use Figure::{Corrupted, Duplicated, Loss, Lost, Reordered};
+        matches!(self.figure, Lost | Loss | Duplicated | Reordered | Corrupted)
     }
 
     /// Whether it is true of `result`; `None` where the figure was not measured, or rests on too few
@@ -125,9 +127,13 @@ impl Condition {
         })
     }
 
-    /// The figure, in nanoseconds where it is a time.
+    /// The figure, in nanoseconds where it is a time: a percentile is infinite where so many
+    /// datagrams were lost that it is one of theirs.
     pub fn value(&self, result: &LoadResult) -> Option<f64> {
         let latency = result.latency.as_ref();
+        if self.figure.share().is_some_and(|share| share + loss(result) > 1.0) {
+            return Some(f64::INFINITY);
+        }
         let percentile = match self.figure {
             Figure::P50 => latency?.p50_ns,
             Figure::P90 => latency?.p90_ns,
@@ -143,6 +149,7 @@ impl Condition {
             Figure::Loss => return Some(result.datagrams?.loss()),
             Figure::Duplicated => return Some(result.datagrams?.duplicated as f64),
             Figure::Reordered => return Some(result.datagrams?.reordered as f64),
+            Figure::Corrupted => return Some(result.datagrams?.corrupted as f64),
         };
         percentile.map(|time| time as f64)
     }
@@ -151,6 +158,7 @@ impl Condition {
     pub fn shown(&self, value: f64) -> String {
         match self.figure {
             Figure::Loss => format!("{} %", value * 100.0),
+            _ if value.is_infinite() => "infinite, for so many were lost".into(),
             figure if figure.is_time() => format!("{:?}", Duration::from_nanos(value as u64)),
             _ => format!("{value}"),
         }
@@ -165,9 +173,27 @@ impl fmt::Display for Condition {
 
 impl Figure {
     fn is_time(self) -> bool {
-        use Figure::{Duplicated, Errors, Loss, Lost, Rate, Reordered};
-        !matches!(self, Rate | Errors | Lost | Loss | Duplicated | Reordered)
+        use Figure::{Corrupted, Duplicated, Errors, Loss, Lost, Rate, Reordered};
+        !matches!(self, Rate | Errors | Lost | Loss | Duplicated | Reordered | Corrupted)
     }
+
+    /// Of a percentile: the share of all messages that were as fast as it.
+    fn share(self) -> Option<f64> {
+        match self {
+            Figure::P50 => Some(0.5),
+            Figure::P90 => Some(0.9),
+            Figure::P99 => Some(0.99),
+            Figure::P99_9 => Some(0.999),
+            Figure::P99_99 => Some(0.9999),
+            Figure::Max => Some(1.0),
+            _ => None,
+        }
+    }
+}
+
+/// The share of datagrams that were lost.
+fn loss(result: &LoadResult) -> f64 {
+    result.datagrams.map_or(0.0, |datagrams| datagrams.loss())
 }
 
 #[cfg(test)]

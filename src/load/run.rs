@@ -59,7 +59,7 @@ pub fn run(
     preflight::check(&plan.party)?;
     let mut bench = Bench::connect(plan, watch, server)?;
     bench.wait_for_start()?;
-    if !plan.warmup.is_zero() {
+    if !plan.warmup.is_zero() && !bench.interrupted() {
         bench.slice(plan.rate, Length::Time(plan.warmup))?;
     }
     let mut result = match &plan.objective {

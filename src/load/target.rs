@@ -24,8 +24,8 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Target, String> {
         let (transport, rest) = match text.split_once("://") {
-            Some(("tcp", rest)) => (Transport::Tcp, rest),
-            Some(("udp", rest)) => (Transport::Udp, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => (Transport::Tcp, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("udp") => (Transport::Udp, rest),
             Some((scheme, _)) => {
                 return Err(format!(
                     "{scheme}:// is not served; use tcp://HOST:PORT or udp://HOST:PORT"
@@ -37,7 +37,7 @@ impl FromStr for Target {
             .trim_end_matches('/')
             .rsplit_once(':')
             .filter(|(host, _)| !host.is_empty() && (!host.contains(':') || host.starts_with('[')))
-            .ok_or("a target is tcp://HOST:PORT, as in tcp://127.0.0.1:8000 or tcp://[::1]:8000")?;
+            .ok_or("a target is tcp://HOST:PORT or udp://HOST:PORT, as in tcp://127.0.0.1:8000")?;
         match port.parse() {
             Ok(port) if port != 0 => Ok(Target { transport, host: host.into(), port }),
             _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),

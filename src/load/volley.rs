@@ -257,7 +257,7 @@ impl Volley {
         self.progress = self.now;
         self.answered = self.now;
         self.in_a_row = 0;
-        self.open = true;
+        self.open = !self.stopped();
         self.left = messages;
         self.pace = pace;
         self.next = 0;

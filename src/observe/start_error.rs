@@ -64,11 +64,15 @@ impl fmt::Display for StartError {
                     Transport::Tcp => "accepts no connection",
                     Transport::Udp => "takes no datagram",
                 };
+                let advice = match transport {
+                    Transport::Tcp => "",
+                    Transport::Udp => " for datagrams (`socklab server --udp-only`)",
+                };
                 let (patience, words) = (humantime::format_duration(*patience), after_colon(words));
                 write!(
                     f,
                     "{command:?} {what} on 127.0.0.1:{port} within \
-                     {patience}{words}; it must listen on the port that {PORT} stands for"
+                     {patience}{words}; it must listen on the port that {PORT} stands for{advice}"
                 )
             }
         }

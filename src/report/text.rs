@@ -63,6 +63,12 @@ pub fn load(result: &LoadResult) -> String {
         }
         if datagrams.lost > 0 && result.latency.is_some() {
             line("", "latency is that of what was answered; what is lost has none");
+            if result.options.rate.is_none() {
+                line(
+                    "",
+                    "for each lost one a client waited for --timeout and asked nothing; see --rate",
+                );
+            }
         }
     }
     line("faults", &faults(result));

@@ -171,7 +171,12 @@ impl Stream {
     }
 
     fn position(&self, client: usize, at: u64) -> usize {
-        (client * self.stride + (at % self.period as u64) as usize) % self.period
+        let place = (client * self.stride) as u64 + at;
+        // Divided by what is known beforehand it is a multiplication, and this is for each message.
+        match self.period {
+            PERIOD => (place % PERIOD as u64) as usize,
+            period => (place % period as u64) as usize,
+        }
     }
 }
 

@@ -149,12 +149,15 @@ impl Crowd {
             None => room,
         };
         client.heard += right as u64;
-        let answered = client.heard.checked_div(self.work.reply).unwrap_or(client.answered);
+        let reply = self.work.reply;
         if self.work.listens_only() {
+            let answered = client.heard / reply;
             self.tally.messages += answered - client.answered;
             client.answered = answered;
         }
-        while client.answered < answered.min(client.begun) {
+        // Multiplied, for a division takes as long as all the rest.
+        let answerable = if reply > 0 { client.begun } else { 0 };
+        while client.answered < answerable && (client.answered + 1) * reply <= client.heard {
             let nth = client.answered.saturating_sub(client.before);
             self.times.service.saturating_record(self.now - client.answer());
             if let Some(schedule) = &self.pace.schedule {
@@ -209,18 +212,18 @@ impl Crowd {
                     client.blocked = n < piece;
                     self.tally.sent += n as u64;
                     self.progress = self.now;
-                    let new = client.sent.div_ceil(message) - client.begun;
-                    self.tally.begun += new;
+                    let begun = client.begun;
                     if self.work.reply > 0 {
-                        for _ in 0..new {
+                        while client.begun * message < client.sent {
                             client.begin(self.now);
                         }
                     } else {
                         let taken = client.sent / message;
                         self.tally.messages += taken - client.answered;
                         client.answered = taken;
-                        client.begun += new;
+                        client.begun = client.sent.div_ceil(message);
                     }
+                    self.tally.begun += client.begun - begun;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.blocked = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -105,7 +105,8 @@ fn answer(result: &BenchResult) -> String {
         true => baseline,
         false => format!("{} against {baseline}", words::list(&rivals)),
     };
-    out += &format!("<p class=\"kicker\">socklab bench · {who}</p>\n");
+    let over = if result.options.udp { ", over UDP" } else { "" };
+    out += &format!("<p class=\"kicker\">socklab bench · {who}{over}</p>\n");
     let headlines = words::headlines(result);
     match &headlines[..] {
         [only] => out += &format!("<h1>{}</h1>\n", escape(only)),

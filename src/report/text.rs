@@ -304,11 +304,12 @@ pub fn bench(result: &BenchResult) -> String {
     }
     let options = &result.options;
     text + &format!(
-        "\n{} on CPU {} of {}; load generator on CPU {}; {}\n",
+        "\n{} on CPU {} of {}; load generator on CPU {}; {}{}\n",
         if result.contestants.len() == 1 { "server" } else { "servers" },
         options.server_cpus,
         result.environment.cpus,
         options.driver_cpus,
+        if options.udp { "over UDP; " } else { "" },
         machine(&result.environment),
     )
 }

@@ -64,7 +64,7 @@ impl Exchange {
         journal: &Journal,
     ) -> io::Result<usize> {
         self.receive(socket, flags)?;
-        explain!("{} datagrams came with one call", self.arrived.len());
+        explain!("datagrams taken with one call: {} (of {BATCH} at most)", self.arrived.len());
         let arrived = std::mem::take(&mut self.arrived);
         for (slot, (header, length)) in arrived.iter().enumerate() {
             match self.guard.admit(header) {

@@ -12,6 +12,7 @@
 //! 4. One queue of turns without duplicates; `poll` with timeout zero while it is not empty.
 //! 5. A token is slot and serial: late news for a former tenant reaches nobody.
 //! 6. All closing happens in one place.
+//! 7. Datagrams have no connections and so no turns: some batches of them, then everybody's turns.
 
 mod connection;
 mod datagrams;

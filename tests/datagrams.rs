@@ -185,11 +185,18 @@ on_both_engines! {
 
     fn a_server_does_not_answer_itself(engine) {
         let counting = Counting::default();
-        let socket = listen_datagrams("127.0.0.1", 0).unwrap().remove(0);
-        let (address, forger) = (socket.local_addr().unwrap(), socket.try_clone().unwrap());
-        let endpoint = Endpoint::Datagram { socket, responder: Arc::new(counting.clone()) };
-        let _server = Server::with_endpoints(engine, vec![endpoint], Limits::default(), address);
-        forger.send_to(b"ping", address).unwrap();
+        let sockets = ["127.0.0.1", "127.0.0.2"]
+            .map(|host| listen_datagrams(host, 0).unwrap().remove(0));
+        let forgers = sockets.each_ref().map(|socket| socket.try_clone().unwrap());
+        let address = sockets[0].local_addr().unwrap();
+        let endpoints = sockets.map(|socket| Endpoint::Datagram {
+            socket,
+            responder: Arc::new(counting.clone()),
+        });
+        let _server = Server::with_endpoints(engine, endpoints.into(), Limits::default(), address);
+        for forger in forgers {
+            forger.send_to(b"ping", address).unwrap();
+        }
         assert_eq!(ask(&client(address), b"other"), b"other");
         assert_eq!(counting.count(), 1);
     }

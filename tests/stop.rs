@@ -144,7 +144,8 @@ on_both_engines! {
         server.request_stop();
         let since = Instant::now();
         eventually("callers are refused", || TcpStream::connect(server.address).is_err());
-        assert!(since.elapsed() < Duration::from_secs(1));
+        // The grace period, for which the server goes on, is not over.
+        assert!(since.elapsed() < PATIENCE / 2);
         drop(holds_the_grace_period);
     }
 

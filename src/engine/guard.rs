@@ -12,7 +12,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use log::info;
@@ -30,6 +30,8 @@ const BUCKETS: usize = 8192;
 /// What is known of the senders at one socket, and what became of their datagrams.
 pub(super) struct Guard {
     local: SocketAddr,
+    /// What the server listens on for datagrams, this socket and others.
+    own: Arc<[SocketAddr]>,
     rates: Option<Mutex<Rates>>,
     received: AtomicU64,
     answered: AtomicU64,
@@ -81,10 +83,12 @@ impl fmt::Display for Refusal {
 }
 
 impl Guard {
-    /// For a socket bound to `local`: with so many answers per second for each source.
-    pub fn new(local: SocketAddr, rate: Option<f64>) -> Guard {
+    /// For a socket bound to `local`, one of the server's `own` addresses, with so many answers per
+    /// second for each source.
+    pub fn new(local: SocketAddr, own: Arc<[SocketAddr]>, rate: Option<f64>) -> Guard {
         Guard {
             local,
+            own,
             rates: rate.map(|rate| Mutex::new(Rates::new(rate, Instant::now()))),
             received: AtomicU64::new(0),
             answered: AtomicU64::new(0),
@@ -131,8 +135,8 @@ impl Guard {
             return Err(Refusal::Nobody);
         }
         // A socket without an address of its own has too many to know them all.
-        let local = self.local;
-        if from.port() == local.port() && (local.ip().is_unspecified() || from.ip() == local.ip()) {
+        let unknown = self.local.ip().is_unspecified() && from.port() == self.local.port();
+        if unknown || self.own.contains(&from) {
             return Err(Refusal::Ourselves);
         }
         if ANSWERING.contains(&from.port()) {
@@ -232,12 +236,15 @@ mod tests {
 
     #[test]
     fn who_would_answer_the_answer_gets_none() {
-        let guard = Guard::new("127.0.0.1:8000".parse().unwrap(), None);
+        let own: Arc<[SocketAddr]> =
+            ["127.0.0.1:8000", "127.0.0.2:8000"].map(|own| own.parse().unwrap()).into();
+        let guard = Guard::new(own[0], own.clone(), None);
         for (from, verdict) in [
             ("127.0.0.1:40000", Ok(())),
             ("127.0.0.1:8001", Ok(())),
             ("192.0.2.1:8000", Ok(())),
             ("127.0.0.1:8000", Err(Refusal::Ourselves)),
+            ("127.0.0.2:8000", Err(Refusal::Ourselves)),
             ("192.0.2.1:7", Err(Refusal::Answering)),
             ("192.0.2.1:13", Err(Refusal::Answering)),
             ("192.0.2.1:17", Err(Refusal::Answering)),
@@ -259,7 +266,7 @@ mod tests {
         assert_eq!(guard.admit(&looped), Err(Refusal::Hops));
         let broadcast = Header { to_many: true, ..header("192.0.2.1:40000") };
         assert_eq!(guard.admit(&broadcast), Err(Refusal::Many));
-        let wildcard = Guard::new("0.0.0.0:8000".parse().unwrap(), None);
+        let wildcard = Guard::new("0.0.0.0:8000".parse().unwrap(), own, None);
         assert_eq!(wildcard.admit(&header("192.0.2.9:8000")), Err(Refusal::Ourselves));
     }
 

@@ -16,7 +16,7 @@ pub mod threads;
 
 use std::fmt;
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,6 +61,15 @@ pub enum Engine {
     Threads,
     /// One thread, one readiness loop, all clients.
     Poll,
+}
+
+/// The addresses of those that take datagrams.
+fn datagram_addresses(endpoints: &[Endpoint]) -> io::Result<Arc<[SocketAddr]>> {
+    let addresses = endpoints.iter().filter_map(|endpoint| match endpoint {
+        Endpoint::Stream { .. } => None,
+        Endpoint::Datagram { socket, .. } => Some(socket.local_addr()),
+    });
+    addresses.collect()
 }
 
 impl Engine {

@@ -42,8 +42,12 @@ use slab::Slab;
 use ticker::Ticker;
 
 use super::buffer::Buffer;
+use super::guard::Guard;
 use super::journal::{End, Journal};
-use super::{ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, explain};
+use super::{
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, datagram_addresses,
+    explain,
+};
 use crate::session::{ConnectionId, Mail, Output, Service};
 
 /// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
@@ -127,6 +131,7 @@ impl Server {
         let poll = Poll::new()?;
         let mut listeners = Vec::new();
         let mut datagrams = Vec::new();
+        let own = datagram_addresses(&endpoints)?;
         for endpoint in endpoints {
             match endpoint {
                 Endpoint::Stream { listener, service } => {
@@ -138,8 +143,9 @@ impl Server {
                 }
                 Endpoint::Datagram { socket, responder } => {
                     let token = Token(DATAGRAMS + datagrams.len());
-                    let registry = poll.registry();
-                    datagrams.push(Datagrams::new(socket, responder, &limits, registry, token)?);
+                    let (registry, local) = (poll.registry(), socket.local_addr()?);
+                    let guard = Guard::new(local, own.clone(), limits.rate_per_source);
+                    datagrams.push(Datagrams::new(socket, responder, guard, registry, token)?);
                 }
             }
         }

@@ -38,9 +38,11 @@ use signal_hook::{flag, low_level};
 use slab::Slab;
 
 use super::buffer::Buffer;
+use super::guard::Guard;
 use super::journal::{End, Journal};
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure, explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure,
+    datagram_addresses, explain,
 };
 use crate::session::{ConnectionId, Mail, Output, Service, Want};
 
@@ -67,6 +69,7 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 /// Serves `endpoints` until `stop` is requested and every connection has ended, or has been ended
 /// when the grace period was over. Fails when no thread can be had for a listener.
 pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
+    let own = datagram_addresses(&endpoints)?;
     let server = Arc::new(Server {
         idle: limits.idle_timeout.unwrap_or(FOR_EVER),
         limits,
@@ -78,7 +81,14 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
     let noticed = flag::register(SIGURG as i32, Arc::default())?;
     let mut doors = Vec::new();
     let opened = endpoints.into_iter().try_for_each(|endpoint| {
-        doors.push(server.open(endpoint)?);
+        doors.push(match endpoint {
+            Endpoint::Stream { listener, service } => server.listen(listener, service)?,
+            Endpoint::Datagram { socket, responder } => {
+                let guard =
+                    Guard::new(socket.local_addr()?, own.clone(), server.limits.rate_per_source);
+                server.receive(socket, responder, guard)?
+            }
+        });
         Ok(())
     });
     // Asleep here, while the other threads serve.
@@ -119,11 +129,12 @@ struct Table {
 }
 
 impl Server {
-    fn open(self: &Arc<Server>, endpoint: Endpoint) -> io::Result<Door> {
-        let (listener, service) = match endpoint {
-            Endpoint::Stream { listener, service } => (Arc::new(listener), service),
-            Endpoint::Datagram { socket, responder } => return self.receive(socket, responder),
-        };
+    fn listen(
+        self: &Arc<Server>,
+        listener: TcpListener,
+        service: Arc<dyn Service>,
+    ) -> io::Result<Door> {
+        let listener = Arc::new(listener);
         let (server, shared) = (self.clone(), listener.clone());
         let acceptor = thread::Builder::new()
             .name("acceptor".into())

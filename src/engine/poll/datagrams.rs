@@ -13,7 +13,7 @@ use nix::sys::socket::MsgFlags;
 use super::Server;
 use crate::engine::exchange::{BATCH, Exchange};
 use crate::engine::guard::Guard;
-use crate::engine::{ACCEPT_PAUSE, AcceptFailure, Limits, accept_failure};
+use crate::engine::{ACCEPT_PAUSE, AcceptFailure, accept_failure};
 use crate::session::Responder;
 
 /// Batches of one socket before the connected clients get their turns again: a flood of datagrams
@@ -38,15 +38,14 @@ impl Datagrams {
     pub fn new(
         socket: UdpSocket,
         responder: Arc<dyn Responder>,
-        limits: &Limits,
+        guard: Guard,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Datagrams> {
         socket.set_nonblocking(true)?;
-        let guard = Arc::new(Guard::new(socket.local_addr()?, limits.rate_per_source));
         let mut socket = mio::net::UdpSocket::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE)?;
-        let exchange = Exchange::new(responder, guard);
+        let exchange = Exchange::new(responder, Arc::new(guard));
         Ok(Datagrams { socket, exchange, waiting: false, rest: None })
     }
 

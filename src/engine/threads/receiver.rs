@@ -26,8 +26,8 @@ impl Server {
         self: &Arc<Server>,
         socket: UdpSocket,
         responder: Arc<dyn Responder>,
+        guard: Guard,
     ) -> io::Result<Door> {
-        let guard = Guard::new(socket.local_addr()?, self.limits.rate_per_source);
         let (guard, socket) = (Arc::new(guard), Arc::new(socket));
         let receivers = (0..self.limits.receivers).map(|_| {
             let (server, shared) = (self.clone(), socket.clone());

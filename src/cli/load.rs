@@ -20,6 +20,7 @@ use socklab::report::document::{Document, LoadOptions, LoadResult};
 use socklab::report::{csv, hdr, text};
 use socklab::transport::Transport;
 
+use super::escaped::{Bytes, escaped};
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
 use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
@@ -148,16 +149,6 @@ enum Expect {
     Source,
     /// As many bytes as were sent, whatever they are; with udp, any datagram for each
     None,
-}
-
-/// Bytes given as text.
-#[derive(Clone)]
-struct Bytes(Vec<u8>);
-
-impl std::fmt::Display for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.escape_ascii())
-    }
 }
 
 impl Load {
@@ -457,50 +448,5 @@ fn moment(text: &str) -> Result<SystemTime, String> {
     match time < SystemTime::now() {
         true => Err("this time is over".into()),
         false => Ok(time),
-    }
-}
-
-fn escaped(text: &str) -> Result<Bytes, String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.chars();
-    while let Some(letter) = rest.next() {
-        if letter != '\\' {
-            bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-            continue;
-        }
-        bytes.push(match rest.next() {
-            Some('r') => b'\r',
-            Some('n') => b'\n',
-            Some('t') => b'\t',
-            Some('0') => 0,
-            Some('\\') => b'\\',
-            Some('x') => {
-                let mut digit = || rest.next()?.to_digit(16).map(|digit| digit as u8);
-                let digits = digit().zip(digit());
-                digits
-                    .map(|(high, low)| high << 4 | low)
-                    .ok_or("\\x needs two hexadecimal digits")?
-            }
-            _ => return Err("a backslash stands before r, n, t, 0, x or another one".into()),
-        });
-    }
-    match bytes.is_empty() {
-        true => Err("it is empty".into()),
-        false => Ok(Bytes(bytes)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_are_understood() {
-        let read = |text| escaped(text).ok().map(|Bytes(bytes)| bytes);
-        assert_eq!(read(r"PING\r\n"), Some(b"PING\r\n".to_vec()));
-        assert_eq!(read(r"\x00\xff\\é"), Some(b"\x00\xff\\\xc3\xa9".to_vec()));
-        for wrong in ["", r"\", r"\q", r"\x1", r"\xzz", r"\x+1"] {
-            assert_eq!(read(wrong), None, "{wrong:?}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod client;
+mod escaped;
 mod interrupt;
 mod keep;
 mod load;

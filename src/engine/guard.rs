@@ -162,10 +162,10 @@ impl Drop for Guard {
         if count(&self.received) > 0 {
             let unsent = match count(&self.unsent) {
                 0 => String::new(),
-                unsent => format!(", {unsent} answers could not be sent"),
+                unsent => format!(", unsent {unsent}"),
             };
             info!(
-                "{} (UDP): {} datagrams received, {} answered, {} refused{unsent}",
+                "{} (UDP): datagrams received {}, answered {}, refused {}{unsent}",
                 self.local,
                 count(&self.received),
                 count(&self.answered),

@@ -3,13 +3,14 @@
 
 use std::array;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use log::{debug, error};
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::libc::{c_int, in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
@@ -133,43 +134,49 @@ impl Exchange {
 /// Sends one answer from the address that was asked, with one hop less than the datagram had left.
 fn send(socket: BorrowedFd, header: &Header, reply: &[u8]) -> io::Result<()> {
     let hops = c_int::from(header.hops - 1);
-    let bytes = [IoSlice::new(reply)];
-    let to = SockaddrStorage::from(header.from);
+    let (v4, v6) = (info_v4(header.to), info_v6(header.to, header.from));
+    let control = match header.from {
+        SocketAddr::V4(_) => [ControlMessage::Ipv4Ttl(&hops), ControlMessage::Ipv4PacketInfo(&v4)],
+        SocketAddr::V6(_) => {
+            [ControlMessage::Ipv6HopLimit(&hops), ControlMessage::Ipv6PacketInfo(&v6)]
+        }
+    };
+    // A socket that can be reached at one address only has told of none.
+    let control = if header.to.is_some() { &control[..] } else { &control[..1] };
+    let (bytes, to) = ([IoSlice::new(reply)], SockaddrStorage::from(header.from));
     loop {
-        let sent = match (header.from, header.to) {
-            (SocketAddr::V4(_), Some(IpAddr::V4(local))) => {
-                let info = in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: in_addr { s_addr: u32::from_ne_bytes(local.octets()) },
-                    ipi_addr: in_addr { s_addr: 0 },
-                };
-                let control =
-                    [ControlMessage::Ipv4Ttl(&hops), ControlMessage::Ipv4PacketInfo(&info)];
-                sendmsg(socket.as_raw_fd(), &bytes, &control, MsgFlags::empty(), Some(&to))
-            }
-            (SocketAddr::V6(from), Some(IpAddr::V6(local))) => {
-                let info = in6_pktinfo {
-                    ipi6_addr: in6_addr { s6_addr: local.octets() },
-                    ipi6_ifindex: from.scope_id(),
-                };
-                let control =
-                    [ControlMessage::Ipv6HopLimit(&hops), ControlMessage::Ipv6PacketInfo(&info)];
-                sendmsg(socket.as_raw_fd(), &bytes, &control, MsgFlags::empty(), Some(&to))
-            }
-            (SocketAddr::V4(_), _) => {
-                let control = [ControlMessage::Ipv4Ttl(&hops)];
-                sendmsg(socket.as_raw_fd(), &bytes, &control, MsgFlags::empty(), Some(&to))
-            }
-            (SocketAddr::V6(_), _) => {
-                let control = [ControlMessage::Ipv6HopLimit(&hops)];
-                sendmsg(socket.as_raw_fd(), &bytes, &control, MsgFlags::empty(), Some(&to))
-            }
-        };
-        match sent.map_err(io::Error::from) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            sent => return sent.map(|_| ()),
+        match sendmsg(socket.as_raw_fd(), &bytes, control, MsgFlags::empty(), Some(&to)) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Ok(()),
         }
     }
+}
+
+/// What an answer over IPv4 leaves from (ip(7), IP_PKTINFO).
+fn info_v4(local: Option<IpAddr>) -> in_pktinfo {
+    let local = match local {
+        Some(IpAddr::V4(local)) => local,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: in_addr { s_addr: u32::from_ne_bytes(local.octets()) },
+        ipi_addr: in_addr { s_addr: 0 },
+    }
+}
+
+/// What an answer over IPv6 leaves from (ipv6(7), IPV6_PKTINFO): a link-local peer is on one link.
+fn info_v6(local: Option<IpAddr>, peer: SocketAddr) -> in6_pktinfo {
+    let local = match local {
+        Some(IpAddr::V6(local)) => local,
+        _ => Ipv6Addr::UNSPECIFIED,
+    };
+    let link = match peer {
+        SocketAddr::V6(peer) => peer.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    in6_pktinfo { ipi6_addr: in6_addr { s6_addr: local.octets() }, ipi6_ifindex: link }
 }
 
 /// What the kernel tells of a datagram. `local` is where its socket is bound.

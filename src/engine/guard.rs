@@ -46,7 +46,7 @@ pub(super) struct Header {
     pub from: SocketAddr,
     /// Hops it had left when it came.
     pub hops: u8,
-    /// The address it was sent to, known at wildcard sockets.
+    /// The address of ours that it reached, where the socket can be reached at several.
     pub to: Option<IpAddr>,
     /// It was sent to many: a broadcast, or a multicast.
     pub to_many: bool,

@@ -72,6 +72,7 @@ impl Drop for Server {
 fn crowd(server: &Server, workload: &Workload) -> Crowd {
     let callers = Callers {
         server: server.address,
+        secure: None,
         clients: workload.clients,
         first: 0,
         step: 1,

@@ -1,6 +1,7 @@
 //! How failures are told: one line that says what was attempted, why it failed, and what to do.
 
 use std::io;
+use std::time::Duration;
 
 /// An error as its system call names it, without the number.
 pub fn cause(error: &io::Error) -> String {
@@ -19,4 +20,28 @@ pub fn unresolved(host: &str, error: &io::Error) -> String {
         _ => "check --host",
     };
     format!("cannot find the address of {host:?}: {}; {advice}", cause(error))
+}
+
+/// 250 ms, 1 s, 1.4 s.
+pub fn time(time: Duration) -> String {
+    let rounded = match time.as_millis() {
+        ms @ 1000.. => Duration::from_millis((ms as u64 + 50) / 100 * 100),
+        ms @ 1.. => Duration::from_millis(ms as u64),
+        0 => time,
+    };
+    let text = format!("{rounded:?}");
+    let unit = text.find(char::is_alphabetic).unwrap_or(text.len());
+    format!("{} {}", &text[..unit], &text[unit..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_read_them() {
+        let times = [1_000_000, 250_000, 1_449_000, 60_000_000, 999_900, 80]
+            .map(|us| time(Duration::from_micros(us)));
+        assert_eq!(times, ["1 s", "250 ms", "1.4 s", "60 s", "999 ms", "80 µs"]);
+    }
 }

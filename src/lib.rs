@@ -28,14 +28,15 @@
 //!    Datagrams (`engine/exchange.rs`) have no connections and no sessions: a
 //!    [`Responder`](session::Responder) answers each with at most one, and `engine/guard.rs` says
 //!    whom not.
-//! 6. [`client`]: one blocking connection, spoken to by a message, a pipe or a person; and
+//! 6. [`tls`]: a session around a session (`session.rs`), which neither services nor engines know.
+//! 7. [`client`]: one blocking connection, spoken to by a message, a pipe or a person; and
 //!    [`client::datagram`], where nothing connects.
-//! 7. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
+//! 8. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
 //!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch; and by a
 //!    `volley`, where each message is a datagram that may be lost, come twice or come late.
-//! 8. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome
+//! 9. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome
 //!    (`stats`). [`observe`]: what server processes use, and how none is left behind.
-//! 9. [`report`]: the documents that `load` and `bench` write, and what people read.
+//! 10. [`report`]: the documents that `load` and `bench` write, and what people read.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -55,10 +56,11 @@
 pub mod bench;
 pub mod client;
 pub mod engine;
-mod failure;
+pub mod failure;
 pub mod load;
 pub mod observe;
 pub mod report;
 pub mod service;
 pub mod session;
+pub mod tls;
 pub mod transport;

@@ -9,14 +9,17 @@
 //!    conversation holds one chunk plus one reply, whatever its peer does.
 //! 3. The engine does not read while the peer has not taken what was sent, nor while the session
 //!    wants to write.
-//! 4. `deliver` posts no mail, and nobody posts to itself.
-//! 5. `eof`, `idle`, `drain` and `deliver` can come in any state; the answer is what is *still*
-//!    wanted.
+//! 4. `deliver` posts no mail and asks for no [`wake`](Session::wake), and nobody posts to itself.
+//! 5. `eof`, `idle`, `drain`, `deliver` and `wake` can come in any state; the answer is what is
+//!    *still* wanted.
 //! 6. After [`Want::Close`] nothing is called but `Drop`: leave rooms there.
+//! 7. Time is an input: [`Output::now`] tells it, and [`Output::wake_at`] is the alarm clock.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One conversation with one peer.
 pub trait Session: Send {
@@ -48,6 +51,12 @@ pub trait Session: Send {
         Want::Close
     }
 
+    /// The time asked for with [`Output::wake_at`] has come. It may come too early, or for one who
+    /// does not need it any more: look at [`Output::now`]. Who has not asked is not called.
+    fn wake(&mut self, _out: &mut Output) -> Want {
+        Want::Read
+    }
+
     /// The server is stopping, and all that had arrived from this peer was received.
     fn drain(&mut self, _out: &mut Output) -> Want {
         Want::Close
@@ -74,6 +83,12 @@ pub trait Service: Send + Sync {
     /// thread per connection.
     fn takes_mail(&self) -> bool {
         false
+    }
+
+    /// The names of its protocol in TLS (ALPN), as IANA lists them, the best first. A peer that asks
+    /// for others is refused; one that does not ask is served.
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[]
     }
 }
 
@@ -139,15 +154,23 @@ impl fmt::Display for ConnectionId {
 /// from malloc tend to.
 pub(crate) const LINE: usize = 64;
 
-/// Where a session puts what it says: bytes for its own peer and mail for other sessions.
+/// Where a session puts what it says: bytes for its own peer and mail for other sessions; and where
+/// it learns and asks what it needs from the engine.
 #[derive(Debug)]
 pub struct Output {
     /// What was written, after `start` bytes that put it on a cache line.
     memory: Vec<u8>,
     start: usize,
+    /// Where in `memory` the words begin of the session that speaks now: later than `start` where
+    /// that is one inside another.
+    begin: usize,
+    is_inside: bool,
     mail: Vec<Mail>,
     chunk: usize,
     repeats: bool,
+    now: Option<Instant>,
+    wake: Option<Instant>,
+    failure: Option<Cow<'static, str>>,
 }
 
 /// Bytes on their way to another session. One allocation, however many receivers share it.
@@ -166,7 +189,18 @@ impl Output {
 
     /// An empty output that is full at `chunk` bytes.
     pub fn new(chunk: usize) -> Output {
-        Output { memory: Vec::new(), start: 0, mail: Vec::new(), chunk, repeats: false }
+        Output {
+            memory: Vec::new(),
+            start: 0,
+            begin: 0,
+            is_inside: false,
+            mail: Vec::new(),
+            chunk,
+            repeats: false,
+            now: None,
+            wake: None,
+            failure: None,
+        }
     }
 
     /// Appends bytes for the session's own peer.
@@ -179,11 +213,13 @@ impl Output {
 
     /// Makes room for `more` bytes at least.
     fn grow(&mut self, more: usize) {
-        let length = (self.bytes().len() + more).next_power_of_two();
+        let held = &self.memory[self.start..];
+        let length = (held.len() + more).next_power_of_two();
         let mut memory: Vec<u8> = Vec::with_capacity(LINE + length);
         let start = memory.as_ptr().align_offset(LINE);
         memory.resize(start, 0);
-        memory.extend_from_slice(self.bytes());
+        memory.extend_from_slice(held);
+        self.begin = self.begin - self.start + start;
         (self.memory, self.start) = (memory, start);
     }
 
@@ -205,6 +241,11 @@ impl Output {
         self.room() == 0
     }
 
+    /// The same, where so many bytes were written in place of as many of the input.
+    pub(crate) fn is_full_after(&self, repeated: usize) -> bool {
+        self.bytes().len() >= self.chunk + repeated
+    }
+
     /// How many bytes fit until it is full.
     pub fn room(&self) -> usize {
         self.chunk.saturating_sub(self.bytes().len())
@@ -217,7 +258,7 @@ impl Output {
 
     /// The bytes written for the session's own peer.
     pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..]
+        &self.memory[self.begin..]
     }
 
     /// Takes the mail posted so far.
@@ -225,9 +266,83 @@ impl Output {
         std::mem::take(&mut self.mail)
     }
 
+    /// Says why the session is about to answer [`Want::Close`] before its time, for the log.
+    pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) {
+        self.failure = Some(why.into());
+    }
+
+    /// Takes what [`Output::fail`] was told.
+    pub fn take_failure(&mut self) -> Option<Cow<'static, str>> {
+        self.failure.take()
+    }
+
+    /// The time, which may be a moment ago: that of the engine's last look at the clock.
+    pub fn now(&self) -> Instant {
+        self.now.unwrap_or_else(Instant::now)
+    }
+
+    /// Sets the time. Until then it is that of the system's clock.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
+    /// Asks for one [`Session::wake`] at this time, a sixteenth of the wait later at most. It takes
+    /// the place of what was asked for before.
+    pub fn wake_at(&mut self, at: Instant) {
+        self.wake = Some(at);
+    }
+
+    /// Whether [`Output::wake_at`] was told something.
+    pub(crate) fn wakes(&self) -> bool {
+        self.wake.is_some()
+    }
+
+    /// Takes what [`Output::wake_at`] was told.
+    pub fn take_wake(&mut self) -> Option<Instant> {
+        self.wake.take()
+    }
+
+    /// From here on a session inside the present one speaks: [`Output::bytes`] are its own. Returns
+    /// what [`Output::leave`] wants.
+    pub(crate) fn enter(&mut self) -> usize {
+        debug_assert!(!self.repeats, "who has another one inside repeats nothing");
+        let outside = self.begin - self.start;
+        self.begin = self.memory.len();
+        self.is_inside = true;
+        outside
+    }
+
+    /// Puts what of `input` was said again before what was written, as bytes among others.
+    pub(crate) fn copy_repeated(&mut self, input: &[u8]) {
+        if std::mem::take(&mut self.repeats) {
+            let written = self.bytes().len();
+            self.write(input);
+            let begin = self.begin;
+            self.memory[begin..].rotate_left(written);
+        }
+    }
+
+    /// The one inside has spoken, and its words are taken out again.
+    pub(crate) fn leave(&mut self, outside: usize) {
+        self.memory.truncate(self.begin);
+        self.begin = self.start + outside;
+        self.is_inside = false;
+    }
+
+    /// A session has failed in the midst of its words. Those of one inside were not wrapped yet, and
+    /// nobody may see them.
+    pub(crate) fn abandon(&mut self) {
+        if self.is_inside {
+            self.repeats = false;
+            self.leave(0);
+        }
+    }
+
     /// Forgets what was said and keeps its memory for the next call.
     pub fn clear(&mut self) {
         self.repeats = false;
         self.memory.truncate(self.start);
+        self.begin = self.start;
+        self.is_inside = false;
     }
 }

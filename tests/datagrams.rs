@@ -330,7 +330,6 @@ on_both_engines! {
             (&["echo", "--udp", "--host", "::"][..], Some(1)),
             (&["chargen", "--udp-only", "--host", "0.0.0.0"], Some(1)),
             (&["echo", "--udp", "--udp-only"], Some(2)),
-            (&["echo", "--udp", "--tls"], Some(2)),
         ] {
             let command = [&["server", "--port", "0", "--engine", &engine], arguments].concat();
             let (code, printed, complaint) = support::run::socklab(&command);
@@ -339,6 +338,18 @@ on_both_engines! {
                 assert!(complaint.contains("--allow-reflection"), "{complaint}");
                 assert_eq!(complaint.lines().count(), 1, "{complaint}");
             }
+        }
+    }
+
+    fn datagrams_exclude_tls(engine) {
+        let engine = engine.to_string();
+        for datagrams in ["--udp", "--udp-only"] {
+            let command = ["server", "--port", "0", "--engine", &engine, datagrams, "--tls"];
+            let (code, printed, complaint) = support::run::socklab(&command);
+            assert_eq!((code, printed.as_str()), (2, ""), "{complaint}");
+            let first = complaint.lines().next().unwrap();
+            assert!(first.contains("'--tls' cannot be used with"), "{complaint}");
+            assert!(complaint.contains(datagrams), "{complaint}");
         }
     }
 

@@ -52,6 +52,24 @@ fn text(page: &str) -> String {
 }
 
 #[test]
+fn who_spoke_tls_is_told() {
+    for (speakers, over) in [(2, ", over TLS"), (1, ", poll over TLS")] {
+        let bench = sample::over_tls(speakers);
+        let page = sound_page(&bench);
+        assert!(text(&page).contains(&format!("threads against poll{over}\n")), "{over}");
+        for part in ["TLS handshakes", "12,000", ", sessions resumed", "TLS13_AES_256_GCM_SHA384"] {
+            assert!(text(&page).contains(part), "{part}");
+        }
+        let report = socklab::report::text::bench(&bench);
+        assert!(report.contains(&format!("{}; bench-2", &over[2..])), "{report}");
+        let lines = report.matches(" 3 full, 12,000 resumed; TLS 1.3, ").count();
+        assert_eq!(lines, 3 * speakers, "{report}");
+    }
+    let plain = sound_page(&sample::bench());
+    assert!(!plain.contains("TLS"), "nobody spoke it");
+}
+
+#[test]
 fn a_page_is_well_formed_and_complete() {
     let page = sound_page(&sample::bench());
     assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));

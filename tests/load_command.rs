@@ -50,7 +50,7 @@ fn what_the_machine_cannot_do_is_said_before_anybody_connects() {
     fails_in_one_line(&["load", &target, "--source", "::1"], &["cannot connect from ::1", "IPv6"]);
     fails_in_one_line(
         &["load", &target, "--json", "/nowhere/result.json"],
-        &["cannot write /nowhere/result.json: No such file"],
+        &["cannot write /nowhere/result.json: no such file"],
     );
     fails_in_one_line(
         &["load", &target, "--json", "-", "--csv", "-"],

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use socklab::engine::Limits;
 use socklab::session::{ConnectionId, Output, Service, Session, Want};
+use support::way::{Peer, Reached, in_every_way};
 use support::{Server, eventually, finish, on_both_engines, pattern};
 
 /// Whatever one client says, all others hear; nobody is told who is there.
@@ -19,6 +20,14 @@ struct Room {
     members: Arc<Mutex<Vec<ConnectionId>>>,
     /// How often somebody was heard.
     heard: Arc<Mutex<usize>>,
+    /// Who says no more may stay to listen.
+    is_patient: bool,
+}
+
+impl Room {
+    fn with_patience(&self) -> Room {
+        Room { is_patient: true, ..self.clone() }
+    }
 }
 
 struct Member {
@@ -59,6 +68,10 @@ impl Session for Member {
         }
         out.write(mail);
         if mail == b"\x04" { Want::Close } else { Want::Read }
+    }
+
+    fn eof(&mut self, _out: &mut Output) -> Want {
+        if self.room.is_patient { Want::Read } else { Want::Close }
     }
 
     fn idle(&mut self, out: &mut Output) -> Want {
@@ -126,6 +139,105 @@ fn gather(server: &Server, room: &Room, n: usize) -> Vec<TcpStream> {
     clients
 }
 
+/// The same in every way.
+fn call_together(server: &Reached<Server>, room: &Room, n: usize) -> Vec<Peer> {
+    let mut clients = Vec::new();
+    for present in 1..=n {
+        clients.push(server.call());
+        eventually("it is a member", || room.members.lock().unwrap().len() == present);
+    }
+    clients
+}
+
+in_every_way! {
+    fn everybody_hears_everybody_else(way) {
+        let room = Room::default();
+        let server = way.start(room.clone());
+        let clients = call_together(&server, &room, 8);
+        let said = 20_000;
+        thread::scope(|scope| {
+            for (me, mut client) in clients.into_iter().enumerate() {
+                scope.spawn(move || {
+                    // A byte is who speaks. What it says goes out while it hears the others.
+                    for _ in 0..said / 100 {
+                        client.begin(&[me as u8; 100]);
+                    }
+                    let heard = client.hear(7 * said);
+                    for other in 0..8 {
+                        let count = heard.iter().filter(|byte| **byte == other as u8).count();
+                        assert_eq!(count, if other == me { 0 } else { said });
+                    }
+                });
+            }
+        });
+    }
+
+    fn one_talker_is_heard_in_order(way) {
+        let room = Room::default();
+        let server = way.start(room.clone());
+        let mut clients = call_together(&server, &room, 3);
+        let speech = pattern(7, 1 << 20);
+        let mut talker = clients.remove(0);
+        thread::scope(|scope| {
+            scope.spawn(|| talker.say(&speech));
+            for client in &mut clients {
+                assert!(client.hear(speech.len()) == speech);
+            }
+        });
+    }
+
+    fn who_does_not_read_its_mail_is_cut_off_and_the_others_hear_all(way) {
+        let room = Room::default();
+        let limits = Limits { backlog_bytes: 64 * 1024, ..Limits::default() };
+        let server = way.with_limits(room.clone(), limits);
+        let mut clients = call_together(&server, &room, 3);
+        let mut deaf = clients.pop().unwrap();
+        let mut listener = clients.pop().unwrap();
+        let mut talker = clients.pop().unwrap();
+        // Each piece is heard before the next is said, so only the deaf one falls behind.
+        let piece = pattern(8, 60_000);
+        let mut rounds = 0;
+        while room.members.lock().unwrap().len() == 3 {
+            talker.say(&piece);
+            assert!(listener.hear(piece.len()) == piece);
+            rounds += 1;
+            assert!(rounds < 2000, "somebody who never reads is kept for ever");
+        }
+        // What had been sent may still be read; then comes the end, or a reset.
+        assert!(deaf.remains().len() < rounds * piece.len());
+    }
+
+    fn mail_can_end_a_conversation_without_a_word(way) {
+        let room = Room::default();
+        let server = way.start(room.clone());
+        let mut clients = call_together(&server, &room, 2);
+        clients[1].say(b"\x18");
+        assert_eq!(clients[0].rest(), b"");
+    }
+
+    fn mail_can_end_a_conversation(way) {
+        let room = Room::default();
+        let server = way.start(room.clone());
+        let mut clients = call_together(&server, &room, 2);
+        clients[1].say(b"\x04");
+        assert_eq!(clients[0].rest(), b"\x04");
+        drop(clients.remove(0));
+        eventually("it has left the room", || room.members.lock().unwrap().len() == 1);
+    }
+
+    fn a_half_closed_peer_still_gets_its_mail(way) {
+        let room = Room::default();
+        let server = way.start(room.with_patience());
+        let mut clients = call_together(&server, &room, 2);
+        clients[0].close();
+        for round in 0..20 {
+            let word = pattern(round, 100);
+            clients[1].say(&word);
+            assert!(clients[0].hear(100) == word);
+        }
+    }
+}
+
 on_both_engines! {
     fn late_mail_never_reaches_the_next_tenant_of_a_slot(engine) {
         let service = Postcards::default();
@@ -153,84 +265,6 @@ on_both_engines! {
         tenant.read_exact(&mut card).unwrap();
         assert_eq!(card, [2, b'?']);
         assert_eq!(finish(&mut tenant), b"");
-    }
-
-    fn everybody_hears_everybody_else(engine) {
-        let room = Room::default();
-        let server = Server::start(engine, room.clone());
-        let mut clients = gather(&server, &room, 8);
-        let said = 20_000;
-        thread::scope(|scope| {
-            for (me, client) in clients.iter_mut().enumerate() {
-                let mut speaker = client.try_clone().unwrap();
-                scope.spawn(move || {
-                    // A byte is who speaks.
-                    for _ in 0..said / 100 {
-                        speaker.write_all(&[me as u8; 100]).unwrap();
-                    }
-                });
-                scope.spawn(move || {
-                    let mut heard = vec![0; 7 * said];
-                    client.read_exact(&mut heard).unwrap();
-                    for other in 0..8 {
-                        let count = heard.iter().filter(|byte| **byte == other as u8).count();
-                        assert_eq!(count, if other == me { 0 } else { said });
-                    }
-                });
-            }
-        });
-    }
-
-    fn one_talker_is_heard_in_order(engine) {
-        let room = Room::default();
-        let server = Server::start(engine, room.clone());
-        let mut clients = gather(&server, &room, 3);
-        let speech = pattern(7, 1 << 20);
-        let mut talker = clients.remove(0);
-        thread::scope(|scope| {
-            scope.spawn(|| talker.write_all(&speech).unwrap());
-            for client in &mut clients {
-                let mut heard = vec![0; speech.len()];
-                client.read_exact(&mut heard).unwrap();
-                assert!(heard == speech);
-            }
-        });
-    }
-
-    fn who_does_not_read_its_mail_is_cut_off_and_the_others_hear_all(engine) {
-        let room = Room::default();
-        let limits = Limits { backlog_bytes: 64 * 1024, ..Limits::default() };
-        let server = Server::with_limits(engine, room.clone(), limits);
-        let mut clients = gather(&server, &room, 3);
-        let mut deaf = clients.pop().unwrap();
-        let mut listener = clients.pop().unwrap();
-        let mut talker = clients.pop().unwrap();
-        // Each piece is heard before the next is said, so only the deaf one falls behind.
-        let piece = pattern(8, 60_000);
-        let mut rounds = 0;
-        while room.members.lock().unwrap().len() == 3 {
-            talker.write_all(&piece).unwrap();
-            let mut heard = vec![0; piece.len()];
-            listener.read_exact(&mut heard).unwrap();
-            assert!(heard == piece);
-            rounds += 1;
-            assert!(rounds < 2000, "somebody who never reads is kept for ever");
-        }
-        // What had been sent may still be read; then comes the end, or a reset.
-        let mut rest = Vec::new();
-        match deaf.read_to_end(&mut rest) {
-            Ok(_) => {}
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        }
-        assert!(rest.len() < rounds * piece.len());
-    }
-
-    fn mail_can_end_a_conversation_without_a_word(engine) {
-        let room = Room::default();
-        let server = Server::start(engine, room.clone());
-        let mut clients = gather(&server, &room, 2);
-        clients[1].write_all(b"\x18").unwrap();
-        assert_eq!(clients[0].read(&mut [0; 1]).unwrap(), 0);
     }
 
     fn mail_is_delivered_though_its_sender_breaks(engine) {
@@ -284,17 +318,5 @@ on_both_engines! {
             drop(client);
             eventually("its seat is free", || room.members.lock().unwrap().len() == 1);
         }
-    }
-
-    fn mail_can_end_a_conversation(engine) {
-        let room = Room::default();
-        let server = Server::start(engine, room.clone());
-        let mut clients = gather(&server, &room, 2);
-        clients[1].write_all(b"\x04").unwrap();
-        let mut farewell = Vec::new();
-        clients[0].read_to_end(&mut farewell).unwrap();
-        assert_eq!(farewell, b"\x04");
-        drop(clients.remove(0));
-        eventually("it has left the room", || room.members.lock().unwrap().len() == 1);
     }
 }

@@ -150,7 +150,7 @@ on_both_engines! {
         all_echo(&mut clients, 0, 64);
         let each = server.resident().saturating_sub(before) * 1024 / n;
         match engine {
-            Engine::Poll => assert!(each <= 128, "{each} bytes each"),
+            Engine::Poll => assert!(each <= 160, "{each} bytes each"),
             Engine::Threads => assert!(each <= 24 * 1024, "{each} bytes each"),
         }
     }

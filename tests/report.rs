@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use socklab::engine::Engine;
 use socklab::load::tally::histogram;
 use socklab::report::document::{
-    BenchResult, Datagrams, Distribution, Document, Driver, Environment, Faults, LoadOptions,
-    LoadResult, Memory, Trial, Usage, VERSION,
+    BenchResult, Datagrams, Distribution, Document, Driver, Environment, Faults, Handshakes,
+    LoadOptions, LoadResult, Memory, Tls, Trial, Usage, VERSION,
 };
 use socklab::report::{csv, html, text};
 use socklab::service::Echo;
@@ -55,8 +55,10 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         latency: Distribution::of(&times),
         service_time: None,
         connect: None,
+        handshake: None,
         first_byte: None,
         datagrams: None,
+        tls: None,
         faults: Faults::default(),
         driver: Driver::default(),
         server: None,
@@ -68,6 +70,16 @@ fn document(result: LoadResult) -> Document {
     Document::Load(Box::new(result))
 }
 
+/// So many handshakes when it was measured, and ten before.
+fn tls(full: u64, resumed: u64) -> Tls {
+    Tls {
+        agreed: vec!["TLS 1.3, TLS13_AES_256_GCM_SHA384".into()],
+        handshakes: Handshakes { full, resumed },
+        handshakes_in_all: Handshakes { full: full + 10, resumed },
+        unannounced: 3,
+    }
+}
+
 /// With everything that a document can have.
 fn full() -> LoadResult {
     let mut full = made_up((1..=20_000).map(|n| n * 1_000));
@@ -75,9 +87,12 @@ fn full() -> LoadResult {
     full.options.pipeline = None;
     full.service_time = full.latency.clone();
     full.connect = full.latency.clone();
+    full.handshake = full.latency.clone();
     full.first_byte = full.latency.clone();
     full.datagrams =
         Some(Datagrams { sent: 20_012, lost: 12, reordered: 3, ..Datagrams::default() });
+    full.options.resumption = Some(true);
+    full.tls = Some(tls(1, 19_999));
     full.faults.wrong = 1;
     full.faults.examples = vec!["wrong: client 0 at offset 3: \"quoted\", and more".into()];
     let memory = Memory { connections: 64, resident_bytes: 1000.0, ..Memory::default() };
@@ -196,7 +211,7 @@ type Change = fn(&mut LoadResult);
 #[test]
 fn what_did_not_do_the_same_is_not_merged() {
     let one = Scratch::of(&document(made_up([1000; 10])));
-    let changes: [(Change, &str); 9] = [
+    let changes: [(Change, &str); 10] = [
         (|result| result.options.target = "tcp://127.0.0.1:9".into(), "their target"),
         (|result| result.options.message = Some("PING".into()), "--message"),
         (|result| result.options.slo = Some("p99<1ms".into()), "--slo"),
@@ -205,6 +220,7 @@ fn what_did_not_do_the_same_is_not_merged() {
         (|result| result.options.pipeline = Some(2), "--pipeline"),
         (|result| result.options.rate = Some(5.0), "--rate"),
         (|result| result.options.per_connection = Some(5), "--per-connection"),
+        (|result| result.options.resumption = Some(false), "--no-resumption"),
         (|result| result.options.duration_s = Some(5.0), "--duration"),
     ];
     for (change, option) in changes {
@@ -342,6 +358,7 @@ fn the_schema_describes_every_field_of_a_document() {
         parsed(&real()[0]),
         serde_json::to_value(document(full())).unwrap(),
         serde_json::to_value(Document::Bench(Box::new(of_datagrams()))).unwrap(),
+        serde_json::to_value(Document::Bench(Box::new(sample::over_tls(2)))).unwrap(),
     ];
     for document in documents {
         let kinds = schema["oneOf"].as_array().unwrap();
@@ -465,6 +482,50 @@ fn an_hdr_log_is_read_by_its_own_library() {
         assert_eq!(Some(times.value_at_percentile(99.0)), told.p99_ns);
         assert_eq!(*times, told.histogram().unwrap());
     }
+}
+
+#[test]
+fn handshakes_are_told_at_their_rates_and_added() {
+    let report = text::load(&full());
+    let line = "handshakes  1 full, 19,999 resumed in 2.00 s: 0.50/s and 10,000/s; TLS 1.3, \
+                TLS13_AES_256_GCM_SHA384; 3 ended without close_notify\n";
+    assert!(report.contains(line), "{report}");
+    let of_times = |label: &str| report.lines().any(|line| line.starts_with(label));
+    assert!(of_times("connect     ") && of_times("handshake   "), "{report}");
+
+    let mut staying = made_up([1_000; 5]);
+    staying.options.resumption = Some(false);
+    staying.tls = Some(tls(0, 0));
+    let report = text::load(&staying);
+    let line = "handshakes  10 full, 0 resumed, before it was measured; TLS 1.3, ";
+    assert!(report.contains(line) && report.contains(", full handshakes only, "), "{report}");
+    assert!(!text::load(&made_up([1_000])).contains("handshake"), "there is none without TLS");
+
+    let (mut one, mut other) = (full(), full());
+    one.options.slo = None;
+    other.tls.as_mut().unwrap().agreed = vec!["TLS 1.2, another".into()];
+    other.faults = Faults::default();
+    let [one, other] = [one, other].map(|result| Scratch::of(&document(result)));
+    let merged = printed(&["report", one.path(), other.path(), "--json", "-"]);
+    let merged = parsed(&merged);
+    assert_eq!(merged["handshake"]["count"], 40_000);
+    let of_both = json!({
+        "agreed": ["TLS 1.3, TLS13_AES_256_GCM_SHA384", "TLS 1.2, another"],
+        "handshakes": {"full": 2, "resumed": 39_998},
+        "handshakes_in_all": {"full": 22, "resumed": 39_998},
+        "unannounced": 6,
+    });
+    assert_eq!(merged["tls"], of_both);
+
+    let lines = cells(&csv::load(&full()));
+    let named = |name: &str| {
+        let column = lines[0].iter().position(|known| known == name).unwrap();
+        lines[1][column].clone()
+    };
+    assert_eq!(named("tls"), "TLS 1.3, TLS13_AES_256_GCM_SHA384");
+    assert_eq!(named("handshakes_full"), "1");
+    assert_eq!(named("handshakes_resumed_in_all"), "19999");
+    assert_eq!(named("handshake_p50_ns"), named("p50_ns"));
 }
 
 /// A bench in which threads lost some.

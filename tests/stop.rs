@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,25 +12,106 @@ use nix::sys::signal::Signal;
 use socket2::SockRef;
 use socklab::engine::{Endpoint, Limits, Stop, listen};
 use socklab::service::Echo;
+use support::way::{Peer, in_every_way};
 use support::{PATIENCE, Process, Server, echoes, eventually, fill, on_both_engines, pattern};
 
-on_both_engines! {
-    fn nothing_that_has_arrived_is_lost(engine) {
+in_every_way! {
+    fn nothing_that_has_arrived_is_lost(way) {
         for round in 0..10 {
-            let server = Server::start(engine, Echo);
-            let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+            let server = way.start(Echo);
+            let mut clients: Vec<Peer> = (0..20).map(|_| server.call()).collect();
             let bytes = pattern(round, 50_000);
             for client in &mut clients {
-                client.write_all(&bytes).unwrap();
+                client.say(&bytes);
             }
-            server.request_stop();
+            server.server.request_stop();
             for client in &mut clients {
-                let mut back = Vec::new();
-                client.read_to_end(&mut back).unwrap();
-                assert!(back == bytes);
+                assert!(client.rest() == bytes);
             }
         }
     }
+
+    fn who_streams_gets_a_prefix_and_a_clean_end_and_is_not_waited_for(way) {
+        let limits = Limits { grace: PATIENCE, ..Limits::default() };
+        let server = way.with_limits(Echo, limits);
+        let mut client = server.call();
+        let mut heard = Vec::new();
+        // It never pauses for long, and goes on until the server has left.
+        while !client.has_ended() {
+            client.can_say(&[7; 1000]);
+            heard.extend(client.take_heard());
+            if heard.len() > 100_000 {
+                server.server.request_stop();
+            }
+            thread::sleep(Duration::from_micros(200));
+        }
+        assert!(heard.iter().all(|byte| *byte == 7));
+        assert!(server.server.wait() < PATIENCE / 2);
+    }
+
+    fn who_starts_to_read_late_gets_everything_though_it_goes_on_sending(way) {
+        let limits = Limits { grace: PATIENCE, ..Limits::default() };
+        let server = way.with_limits(Echo, limits);
+        let mut client = server.call();
+        // More than the client's kernel takes, and less than the server's holds for it.
+        let bytes = pattern(9, 1 << 20);
+        client.say(&bytes);
+        server.server.request_stop();
+        for _ in 0..20 {
+            client.say(b"!");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let back = client.rest();
+        assert!(back.starts_with(&bytes), "{} bytes came back", back.len());
+    }
+
+    fn idle_clients_are_told_and_not_waited_for(way) {
+        let limits = Limits { grace: PATIENCE, ..Limits::default() };
+        let server = way.with_limits(Echo, limits);
+        let mut clients: Vec<Peer> = (0..100).map(|_| server.call()).collect();
+        for client in &mut clients {
+            client.echoes(b"seated");
+        }
+        server.server.request_stop();
+        for client in &mut clients {
+            assert_eq!(client.rest(), b"");
+        }
+        // None of them has closed its end.
+        assert!(server.server.wait() < PATIENCE / 2);
+    }
+
+    fn a_peer_that_never_reads_holds_the_server_for_the_grace_period_only(way) {
+        let limits = Limits { grace: Duration::from_millis(300), ..Limits::default() };
+        let server = way.with_limits(Echo, limits);
+        let mut client = server.call();
+        client.fill();
+        server.server.request_stop();
+        let since = Instant::now();
+        server.server.wait();
+        assert!(since.elapsed() >= Duration::from_millis(300));
+    }
+
+    fn being_stopped_and_continued_loses_no_byte(way) {
+        let server = way.process(&[]);
+        let mut client = server.call();
+        let bytes = pattern(6, 20 << 20);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    server.server.signal(Signal::SIGSTOP);
+                    thread::sleep(Duration::from_millis(5));
+                    server.server.signal(Signal::SIGCONT);
+                    thread::sleep(Duration::from_millis(5));
+                }
+            });
+            client.begin(&bytes);
+            assert!(client.finish() == bytes);
+        });
+        server.call().echoes(b"still here");
+    }
+}
+
+on_both_engines! {
 
     fn who_is_in_the_queue_is_served_too(engine) {
         let mut server = Process::start(engine, &[]);
@@ -70,70 +151,6 @@ on_both_engines! {
             assert_eq!(back, b"abc!tail");
         }
         assert_eq!(server.wait().code(), Some(0));
-    }
-
-    fn who_streams_gets_a_prefix_and_a_clean_end_and_is_not_waited_for(engine) {
-        let limits = Limits { grace: PATIENCE, ..Limits::default() };
-        let server = Server::with_limits(engine, Echo, limits);
-        let mut client = server.connect();
-        let mut sender = client.try_clone().unwrap();
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                // It never pauses for long; it fails once the server has left.
-                while sender.write_all(&[7; 1000]).is_ok() {
-                    thread::sleep(Duration::from_micros(200));
-                }
-            });
-            let mut back = vec![0; 100_000];
-            client.read_exact(&mut back).unwrap();
-            server.request_stop();
-            client.read_to_end(&mut back).unwrap();
-            assert!(back.iter().all(|byte| *byte == 7));
-            assert!(server.wait() < PATIENCE / 2);
-        });
-    }
-
-    fn who_starts_to_read_late_gets_everything_though_it_goes_on_sending(engine) {
-        let limits = Limits { grace: PATIENCE, ..Limits::default() };
-        let server = Server::with_limits(engine, Echo, limits);
-        let mut client = server.connect();
-        // More than the client's kernel takes, and less than the server's holds for it.
-        let bytes = pattern(9, 1 << 20);
-        client.write_all(&bytes).unwrap();
-        server.request_stop();
-        for _ in 0..20 {
-            client.write_all(b"!").unwrap();
-            thread::sleep(Duration::from_millis(50));
-        }
-        let mut back = Vec::new();
-        client.read_to_end(&mut back).unwrap();
-        assert!(back.starts_with(&bytes), "{} bytes came back", back.len());
-    }
-
-    fn idle_clients_are_told_and_not_waited_for(engine) {
-        let limits = Limits { grace: PATIENCE, ..Limits::default() };
-        let server = Server::with_limits(engine, Echo, limits);
-        let mut clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
-        for client in &mut clients {
-            echoes(client, b"seated");
-        }
-        server.request_stop();
-        for client in &mut clients {
-            assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
-        }
-        // None of them has closed its end.
-        assert!(server.wait() < PATIENCE / 2);
-    }
-
-    fn a_peer_that_never_reads_holds_the_server_for_the_grace_period_only(engine) {
-        let limits = Limits { grace: Duration::from_millis(300), ..Limits::default() };
-        let server = Server::with_limits(engine, Echo, limits);
-        let mut client = server.connect();
-        fill(&mut client);
-        server.request_stop();
-        let since = Instant::now();
-        server.wait();
-        assert!(since.elapsed() >= Duration::from_millis(300));
     }
 
     fn new_callers_are_refused_once_it_is_stopping(engine) {
@@ -189,28 +206,4 @@ on_both_engines! {
         assert_eq!(server.wait().code(), Some(130));
     }
 
-    fn being_stopped_and_continued_loses_no_byte(engine) {
-        let server = Process::start(engine, &[]);
-        let mut client = server.connect();
-        let mut sender = client.try_clone().unwrap();
-        let bytes = pattern(6, 20 << 20);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                sender.write_all(&bytes).unwrap();
-                sender.shutdown(Shutdown::Write).unwrap();
-            });
-            scope.spawn(|| {
-                for _ in 0..20 {
-                    server.signal(Signal::SIGSTOP);
-                    thread::sleep(Duration::from_millis(5));
-                    server.signal(Signal::SIGCONT);
-                    thread::sleep(Duration::from_millis(5));
-                }
-            });
-            let mut back = Vec::new();
-            client.read_to_end(&mut back).unwrap();
-            assert!(back == bytes);
-        });
-        echoes(&mut server.connect(), b"still here");
-    }
 }

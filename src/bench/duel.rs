@@ -18,10 +18,11 @@ use crate::load::fault::Kind;
 use crate::load::pace::{Pace, Schedule};
 use crate::load::preflight::sources_for_churn;
 use crate::load::run::COUNTABLE;
+use crate::load::secure::Agreed;
 use crate::load::tally::{Tally, histogram};
 use crate::load::watch::Watch;
 use crate::observe::{DYING, Held, Started};
-use crate::report::document::{Datagrams, Memory, OpenSlice, Round, Side, Slice};
+use crate::report::document::{Datagrams, Handshakes, Memory, OpenSlice, Round, Side, Slice, Tls};
 use crate::transport::Transport;
 
 /// Slices of each server in a round: back and forth three times (see [`order`]).
@@ -47,6 +48,9 @@ const LATE: f64 = 0.05;
 
 /// A slice has this much for each client, or it would end before all had their turn.
 const PER_CLIENT: Duration = Duration::from_micros(25);
+
+/// The same where each of them shakes hands (TLS) before it says anything.
+const PER_HANDSHAKE: Duration = Duration::from_micros(250);
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,6 +82,8 @@ struct Contender {
     open: Option<OpenSlice>,
     /// What became of datagrams in the closed loop, and in the open one.
     datagrams: [Datagrams; 2],
+    /// TLS handshakes of the closed loop, if it speaks TLS.
+    handshakes: Option<Handshakes>,
 }
 
 impl<'a> Duel<'a> {
@@ -109,6 +115,7 @@ impl<'a> Duel<'a> {
             self.closed_slice(contender)?;
             contender.slices.clear();
             contender.datagrams = Default::default();
+            contender.handshakes = contender.handshakes.map(|_| Handshakes::default());
             contender.answered = 0;
             contender.switches = contender.switches_until_now()?;
         }
@@ -143,6 +150,7 @@ impl<'a> Duel<'a> {
             .map_err(|error| Failure::Failed(error.to_string()))?;
         let callers = Callers {
             server: server.address(),
+            secure: self.plan.secure(name).cloned(),
             clients: self.clients,
             first: 0,
             step: 1,
@@ -178,13 +186,18 @@ impl<'a> Duel<'a> {
             switches: 0,
             open: None,
             datagrams: <[Datagrams; 2]>::default(),
+            handshakes: self.plan.secure(name).map(|_| Handshakes::default()),
         };
         contender.check()?;
         Ok(contender)
     }
 
     fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
-        let length = self.plan.slice.max(PER_CLIENT * self.clients as u32);
+        let each = match self.plan.secure {
+            Some(_) if !self.stays() => PER_HANDSHAKE,
+            _ => PER_CLIENT,
+        };
+        let length = self.plan.slice.max(each * self.clients as u32);
         let lead_in = contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?;
         let start_s = self.watch.now() as f64 / 1e9;
         let cpu = contender.cpu()?;
@@ -193,6 +206,9 @@ impl<'a> Duel<'a> {
         for tally in [&lead_in, &tally] {
             contender.answered += tally.messages;
             contender.datagrams[0] += tally.datagrams;
+            if let Some(handshakes) = &mut contender.handshakes {
+                *handshakes += tally.handshakes;
+            }
         }
         contender.slices.push(Slice {
             start_s,
@@ -322,6 +338,12 @@ impl Contender {
             memory: self.memory,
             open: self.open,
             datagrams: (transport == Transport::Udp).then_some(datagrams),
+            tls: self.handshakes.map(|handshakes| Tls {
+                agreed: self.load.agreed().iter().map(Agreed::to_string).collect(),
+                handshakes,
+                handshakes_in_all: self.load.handshakes_in_all(),
+                unannounced: self.load.unannounced(),
+            }),
         }
     }
 }

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::load::Failure;
 use crate::load::pace::Pace;
+use crate::load::secure::Secure;
 use crate::load::watch::Watch;
 use crate::load::work::Work;
 use crate::observe::{Launcher, confine, environment};
@@ -35,6 +36,8 @@ pub struct Plan {
     pub clients: Vec<usize>,
     /// How messages travel.
     pub transport: Transport,
+    /// How those speak TLS that `options.tls` names.
+    pub secure: Option<Secure>,
     /// What they say; what comes back is compared with it.
     pub work: Work,
     /// How far each is ahead, and when it leaves.
@@ -51,6 +54,13 @@ pub struct Plan {
     pub launcher: Launcher,
     /// What was asked, for the document.
     pub options: BenchOptions,
+}
+
+impl Plan {
+    /// How this contestant is spoken to, if not in plain TCP.
+    fn secure(&self, name: &str) -> Option<&Secure> {
+        self.secure.as_ref().filter(|_| self.options.tls.iter().any(|one| one == name))
+    }
 }
 
 /// Rounds of a row at least, if there is time: six would do for CPU per message, but a p99 is

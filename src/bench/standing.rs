@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::stats::{self, median, ratio_of_pairs};
 use crate::report::document::{
     Comparison, Datagrams, Distribution, Memory, Metric, OpenSlice, Ratio, Round, Side, Slice,
-    Standing,
+    Standing, Tls,
 };
 
 /// A difference of less than this is not worth a word.
@@ -41,6 +41,7 @@ pub fn stand(rounds: &[Round], contestants: usize, latencies: &[Histogram<u64>])
                 late: sides.iter().filter_map(|side| Some(side.open?.late)).sum(),
                 memory: memory(&sides),
                 datagrams: datagrams(&sides),
+                tls: tls(&sides),
             }
         })
         .collect()
@@ -126,6 +127,14 @@ fn datagrams(sides: &[&Side]) -> Option<Datagrams> {
     sides.iter().filter_map(|side| side.datagrams).reduce(|mut sum, side| {
         sum += side;
         sum
+    })
+}
+
+fn tls(sides: &[&Side]) -> Option<Tls> {
+    sides.iter().filter_map(|side| side.tls.as_ref()).fold(None, |sum, side| {
+        let mut sum = sum.unwrap_or_default();
+        sum += side;
+        Some(sum)
     })
 }
 

@@ -10,21 +10,27 @@ use socklab::bench::placement::{Placement, Sharing};
 use socklab::bench::{self, Plan};
 use socklab::load::pace::Pace;
 use socklab::load::preflight;
+use socklab::load::secure::Secure;
 use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{CpuList, Launcher, allowed};
 use socklab::report::document::{BenchOptions, BenchResult, Contestant, Document, Metric};
 use socklab::report::{csv, html, text};
+use socklab::tls::Connector;
 use socklab::transport::Transport;
 
 use super::interrupt::stop_on_ctrl_c;
 use super::load::message;
 use super::progress::Progress;
+use super::tls::Trust;
 use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
 
 /// Descriptors for each server beside its connections: pipes to its keeper, an epoll, a timer.
 const FILES_OF_A_SERVER: usize = 8;
+
+/// socklab's own two servers.
+const ENGINES: [&str; 2] = ["poll", "threads"];
 
 /// Compare servers under the same load, in turns
 ///
@@ -92,19 +98,29 @@ pub struct Bench {
     /// Write the figures as CSV, a line for each server and number of clients, to FILE or `-`
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Speak TLS, with all servers or with those named; the others get plain TCP
+    ///
+    /// socklab's own two are started with --tls. Servers started here have certificates of their
+    /// own making: without --ca and --pin, any is taken. `--tls --per-connection 1` compares
+    /// handshakes.
+    #[arg(long, help_heading = "TLS", value_name = "NAME,…", num_args = 0.., require_equals = true,
+        value_delimiter = ',')]
+    tls: Option<Vec<String>>,
+    /// Full handshakes only, where clients would resume their sessions
+    #[arg(long, help_heading = "TLS")]
+    no_resumption: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 impl Bench {
     /// Measures and reports.
-    pub fn run(mut self) -> Result<(), Failure> {
-        let most = longest(Ipv4Addr::LOCALHOST.into());
-        if self.udp && !(NUMBER..=most).contains(&self.size) {
-            let why = format!("a datagram has {NUMBER} to {most} bytes, so change --size");
-            super::misused("bench", why);
+    pub fn run(self) -> Result<(), Failure> {
+        if let Some(contradiction) = self.contradiction() {
+            super::misused("bench", contradiction);
         }
         output::check(&[&self.html, &self.json, &self.csv])?;
-        let contestants = contestants(std::mem::take(&mut self.server), self.udp)?;
-        let plan = self.plan(contestants)?;
+        let plan = self.plan()?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
         let progress = Progress::new();
@@ -118,7 +134,81 @@ impl Bench {
         }
     }
 
-    fn plan(&self, contestants: Vec<Contestant>) -> Result<Plan, Failure> {
+    /// What cannot be had together.
+    fn contradiction(&self) -> Option<String> {
+        let most = longest(Ipv4Addr::LOCALHOST.into());
+        if self.udp && !(NUMBER..=most).contains(&self.size) {
+            return Some(format!("a datagram has {NUMBER} to {most} bytes, so change --size"));
+        }
+        let Some(speakers) = &self.tls else {
+            let of_tls = self.trust.given().or(self.no_resumption.then_some("--no-resumption"))?;
+            return Some(format!("{of_tls} needs --tls"));
+        };
+        if self.udp {
+            return Some("datagrams have no TLS here (that would be DTLS), so drop --tls".into());
+        }
+        let mut named: Vec<&str> = self.server.iter().map(|server| server.name.as_str()).collect();
+        if named.is_empty() {
+            named = ENGINES.to_vec();
+        }
+        let unknown = speakers.iter().find(|speaker| !named.contains(&speaker.as_str()))?;
+        Some(format!("--tls={unknown} is none of the servers, which are {}", named.join(", ")))
+    }
+
+    /// Whether this contestant speaks TLS.
+    fn speaks_tls(&self, name: &str) -> bool {
+        let speakers = self.tls.as_deref();
+        speakers.is_some_and(|named| named.is_empty() || named.iter().any(|one| one == name))
+    }
+
+    fn secure(&self) -> Result<Option<Secure>, Failure> {
+        if self.tls.is_none() {
+            return Ok(None);
+        }
+        let mut options = self.trust.options(0);
+        // Whom we have started ourselves needs no authority to vouch for it.
+        options.insecure |= options.ca.is_none() && options.pin.is_none();
+        let connector = Connector::new(&options)?;
+        Ok(Some(Secure { connector, host: "127.0.0.1".into(), resumes: !self.no_resumption }))
+    }
+
+    /// The two engines, unless others were named.
+    fn contestants(&self) -> Result<Vec<Contestant>, Failure> {
+        let named = &self.server;
+        if named.is_empty() {
+            return Ok(ENGINES.map(|engine| self.engine(engine)).to_vec());
+        }
+        if let [one] = &named[..] {
+            return Err(format!(
+                "{} has nobody to compete with; give a second --server (its own command again \
+                 shows the noise)",
+                one.name
+            )
+            .into());
+        }
+        for (index, one) in named.iter().enumerate() {
+            if named[..index].iter().any(|other| other.name == one.name) {
+                return Err(format!("two servers are called {}; give each a name", one.name).into());
+            }
+        }
+        Ok(named.clone())
+    }
+
+    /// The server of this program, as it is asked for.
+    fn engine(&self, engine: &str) -> Contestant {
+        let service = if self.udp { "echo --udp-only " } else { "" };
+        let tls = if self.speaks_tls(engine) { "--tls " } else { "" };
+        Contestant {
+            name: engine.into(),
+            command: format!(
+                "socklab server {service}{tls}--engine {engine} --host 127.0.0.1 --port {{port}} -q"
+            ),
+        }
+    }
+
+    fn plan(&self) -> Result<Plan, Failure> {
+        let contestants = self.contestants()?;
+        let secure = self.secure()?;
         let cpus =
             allowed().map_err(|error| format!("cannot tell which CPUs there are: {error}"))?;
         let placement = Placement::new(self.cpus, self.server_cpus.clone(), &cpus)?;
@@ -142,6 +232,12 @@ impl Bench {
                 clients: self.clients.clone(),
                 size_bytes: self.size as u64,
                 udp: self.udp,
+                tls: contestants
+                    .iter()
+                    .filter(|one| self.speaks_tls(&one.name))
+                    .map(|one| one.name.clone())
+                    .collect(),
+                resumption: secure.as_ref().map(|secure| secure.resumes),
                 pipeline: self.pipeline,
                 per_connection: self.per_connection,
                 placement: placement.sharing.to_string(),
@@ -154,6 +250,7 @@ impl Bench {
             },
             contestants,
             clients: self.clients.clone(),
+            secure,
             work: Work::echo(self.size as u64, self.seed),
             pace: Pace { leaves_after: self.per_connection, ..Pace::closed(self.pipeline) },
             placement,
@@ -179,35 +276,6 @@ impl Bench {
         }
         Ok(())
     }
-}
-
-/// The two engines, unless others were named.
-fn contestants(named: Vec<Contestant>, udp: bool) -> Result<Vec<Contestant>, Failure> {
-    let service = if udp { "echo --udp-only " } else { "" };
-    if named.is_empty() {
-        return Ok(["poll", "threads"]
-            .map(|engine| Contestant {
-                name: engine.into(),
-                command: format!(
-                    "socklab server {service}--engine {engine} --host 127.0.0.1 --port {{port}} -q"
-                ),
-            })
-            .to_vec());
-    }
-    if let [one] = &named[..] {
-        return Err(format!(
-            "{} has nobody to compete with; give a second --server (its own command again shows the \
-             noise)",
-            one.name
-        )
-        .into());
-    }
-    for (index, one) in named.iter().enumerate() {
-        if named[..index].iter().any(|other| other.name == one.name) {
-            return Err(format!("two servers are called {}; give each a name", one.name).into());
-        }
-    }
-    Ok(named)
 }
 
 fn contestant(text: &str) -> Result<Contestant, String> {

@@ -1,17 +1,25 @@
 //! `socklab client`.
 
+use std::env;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
+use log::warn;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 use socklab::client::{self, datagram};
+use socklab::failure::cause;
+use socklab::tls::Connector;
 
-use super::{Failure, units};
+use super::tls::Trust;
+use super::{Failure, misused, units};
 
 /// The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
 const INTERRUPTED: i32 = 130;
@@ -40,6 +48,11 @@ const RETRIES: u32 = 2;
 /// was not answered is told on standard error; the exit status is 1 if nothing was. Of a name with
 /// several addresses the next one is tried where one refuses, and with --message also where one is
 /// silent.
+///
+/// With --tls the server must show a certificate for --host that an authority of the system has
+/// signed; --ca and --pin trust others. The end of the input is told by close_notify, as TLS has it;
+/// a server that ends without one may have been cut off, which is told, and the exit status is 1. If
+/// the environment variable SSLKEYLOGFILE names a file, the keys are appended there, for Wireshark.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Client {
@@ -65,6 +78,11 @@ pub struct Client {
     /// With --udp and --message: how often to send it again while there is no answer [default: 2]
     #[arg(long, value_name = "N", requires_all = ["udp", "message"])]
     retries: Option<u32>,
+    /// Speak TLS (1.2 or 1.3)
+    #[arg(long, help_heading = "TLS")]
+    tls: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 impl Client {
@@ -73,20 +91,51 @@ impl Client {
         let always = Arc::new(AtomicBool::new(true));
         flag::register_conditional_shutdown(SIGINT, INTERRUPTED, always)
             .map_err(|error| format!("cannot prepare for Ctrl-C: {error}"))?;
+        match (self.tls, self.trust.given()) {
+            (true, _) if self.udp => {
+                misused("client", "--tls is spoken over TCP; leave out --udp, or --tls")
+            }
+            (false, Some(option)) => misused("client", format!("{option} needs --tls")),
+            _ => {}
+        }
         match self.udp {
             true => Ok(self.send_datagrams()?),
-            false => Ok(self.connect()?),
+            false => self.connect(),
         }
     }
 
-    fn connect(&self) -> Result<(), client::Error> {
+    fn connect(&self) -> Result<(), Failure> {
         let patience = self.timeout.unwrap_or(PATIENCE);
-        let stream = client::connect(&self.host, self.port, patience)?;
+        let tls = self.tls.then(|| self.connector()).transpose()?;
+        let stream = client::connect(&self.host, self.port, tls.as_ref(), patience)?;
         match &self.message {
-            Some(text) => client::message(stream, text.as_encoded_bytes(), patience),
-            None if at_terminal() => client::terminal(stream),
-            None => client::pipe(stream),
+            Some(text) => client::message(stream, text.as_encoded_bytes(), patience)?,
+            None if at_terminal() => client::terminal(stream)?,
+            None => client::pipe(stream)?,
         }
+        Ok(())
+    }
+
+    /// One connection needs no memory of sessions. Keys are logged as other clients do it, but for
+    /// nobody else to read.
+    fn connector(&self) -> Result<Connector, Failure> {
+        let mut options = self.trust.options(0);
+        if let Some(file) = env::var_os("SSLKEYLOGFILE").filter(|file| !file.is_empty()) {
+            let name = Path::new(&file).display();
+            match File::options().append(true).create(true).mode(0o600).open(&file) {
+                Ok(_) => {
+                    warn!("whoever reads {name} can read this conversation: its keys go there");
+                    options.log_keys = true;
+                }
+                Err(error) => {
+                    warn!(
+                        "no keys are logged: cannot write {name} (SSLKEYLOGFILE): {}",
+                        cause(&error)
+                    )
+                }
+            }
+        }
+        Ok(Connector::new(&options)?)
     }
 
     fn send_datagrams(&self) -> Result<(), client::Error> {

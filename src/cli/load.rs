@@ -1,6 +1,6 @@
 //! `socklab load`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
 use socklab::load::pace::Pace;
 use socklab::load::run::{self, Plan};
+use socklab::load::secure::Secure;
 use socklab::load::target::Target;
 use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
@@ -18,19 +19,25 @@ use socklab::load::work::Work;
 use socklab::observe::{DYING, Launcher, ProcessTree, allowed};
 use socklab::report::document::{Document, LoadOptions, LoadResult};
 use socklab::report::{csv, hdr, text};
+use socklab::tls::Connector;
 use socklab::transport::Transport;
 
 use super::escaped::{Bytes, escaped};
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
+use super::tls::Trust;
 use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
 
-/// Load any TCP or UDP server and measure it
+/// Load any TCP, TLS or UDP server and measure it
 ///
 /// Clients send messages, and every byte that comes back is compared with what was sent. Without
 /// --rate each answer makes room for the next message (closed loop): that shows how much the server
 /// can do. With --rate messages are sent on a fixed schedule (open loop), and latency counts from
 /// when a message should have been sent: that shows what users feel.
+///
+/// With tls:// each client shakes hands first, and resumes its session when it comes again;
+/// handshakes are counted and timed, full and resumed ones. Before the clients, one more connection
+/// finds out whether the server is trusted. `--tls --per-connection 1` measures handshakes.
 ///
 /// With udp:// each message is a datagram with a number in front, and what is lost, duplicated or
 /// reordered is counted, not taken for an error.
@@ -40,7 +47,7 @@ use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, u
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Load {
-    /// The server, as in tcp://127.0.0.1:8000 or udp://127.0.0.1:8000
+    /// The server, as in tcp://127.0.0.1:8000, tls://localhost:8443 or udp://127.0.0.1:8000
     #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
     target: Option<Target>,
     /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
@@ -137,6 +144,17 @@ pub struct Load {
     /// Write latencies as an HDR histogram log to FILE or `-`
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
+    /// Speak TLS: tcp:// is tls://, and the server that --server starts speaks it
+    ///
+    /// That one listens on 127.0.0.1 with a certificate of its own: without --ca and --pin, any is
+    /// taken.
+    #[arg(long, help_heading = "TLS")]
+    tls: bool,
+    /// Full handshakes only
+    #[arg(long, help_heading = "TLS")]
+    no_resumption: bool,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -157,6 +175,7 @@ impl Load {
         if let Some(contradiction) = self.contradiction() {
             super::misused("load", contradiction);
         }
+        let secure = self.secure()?;
         output::check(&[&self.json, &self.csv, &self.hdr])?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
@@ -168,10 +187,15 @@ impl Load {
             None => None,
         };
         let (target, address) = match (&self.target, &started) {
-            (Some(target), _) => (target.to_string(), target.address(self.timeout())?),
+            (Some(target), _) => {
+                let mut target = target.clone();
+                target.tls = secure.is_some();
+                (target.to_string(), target.address(self.timeout())?)
+            }
             (None, Some(started)) => {
                 let address = started.address();
-                (format!("{}://{address}", self.transport()), address)
+                let scheme = if self.tls { "tls".into() } else { self.transport().to_string() };
+                (format!("{scheme}://{address}"), address)
             }
             (None, None) => return Err("there is no target".into()),
         };
@@ -182,7 +206,7 @@ impl Load {
             ),
             None => None,
         };
-        let plan = self.plan(target, address);
+        let plan = self.plan(target, address, secure);
         let progress = Progress::of_load(&watch, &plan);
         let server = observed.as_mut().or(started.as_mut().map(|started| started.tree()));
         let result = run::run(&plan, &watch, server);
@@ -207,6 +231,23 @@ impl Load {
         }
     }
 
+    /// Whether clients speak TLS.
+    fn speaks_tls(&self) -> bool {
+        self.tls || self.target.as_ref().is_some_and(|target| target.tls)
+    }
+
+    fn secure(&self) -> Result<Option<Secure>, Failure> {
+        if !self.speaks_tls() {
+            return Ok(None);
+        }
+        let mut options = self.trust.options(0);
+        // Whom we have started ourselves needs no authority to vouch for it.
+        options.insecure |= self.server.is_some() && options.ca.is_none() && options.pin.is_none();
+        let host = self.target.as_ref().map_or("127.0.0.1", |target| &target.host).to_owned();
+        let connector = Connector::new(&options)?;
+        Ok(Some(Secure { connector, host, resumes: !self.no_resumption }))
+    }
+
     fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(match self.transport() {
             Transport::Tcp => Duration::from_secs(10),
@@ -216,6 +257,13 @@ impl Load {
 
     /// What cannot be had together.
     fn contradiction(&self) -> Option<String> {
+        if self.tls && self.transport() == Transport::Udp {
+            return Some("datagrams have no TLS here (that would be DTLS), so drop --tls".into());
+        }
+        let of_tls = self.trust.given().or(self.no_resumption.then_some("--no-resumption"));
+        if let Some(option) = of_tls.filter(|_| !self.speaks_tls()) {
+            return Some(format!("{option} needs --tls, or a target as in tls://HOST:PORT"));
+        }
         let transport = match self.transport() {
             Transport::Udp => self.not_of_datagrams(),
             Transport::Tcp => {
@@ -266,7 +314,7 @@ impl Load {
         Some(why)
     }
 
-    fn plan(&self, target: String, address: std::net::SocketAddr) -> Plan {
+    fn plan(&self, target: String, address: SocketAddr, secure: Option<Secure>) -> Plan {
         let size = self.size as u64;
         let mut work = match self.expect {
             Expect::Echo => Work::echo(size, self.seed),
@@ -304,6 +352,7 @@ impl Load {
                 slo: self.slo.as_ref().map(ToString::to_string),
                 connect_rate: self.connect_rate,
                 per_connection: self.per_connection,
+                resumption: secure.as_ref().map(|secure| secure.resumes),
                 threads: self.threads.min(self.clients),
                 seed: self.seed,
                 source: self.source.iter().map(IpAddr::to_string).collect(),
@@ -319,6 +368,7 @@ impl Load {
             party: Party {
                 transport: self.transport(),
                 server: address,
+                secure,
                 clients: self.clients,
                 threads: self.threads,
                 work,

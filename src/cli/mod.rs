@@ -2,6 +2,7 @@
 
 mod bench;
 mod client;
+mod encryption;
 mod escaped;
 mod interrupt;
 mod keep;
@@ -9,9 +10,11 @@ mod load;
 mod logging;
 mod output;
 mod progress;
+mod reload;
 mod report;
 mod respawn;
 mod server;
+mod tls;
 mod units;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use socklab::failure::cause;
 use socklab::report::document::Document;
 
 use super::Failure;
@@ -52,5 +53,5 @@ pub fn json(document: &Document) -> String {
 }
 
 fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
-    format!("cannot write {}: {error}", file.display()).into()
+    format!("cannot write {}: {}", file.display(), cause(error)).into()
 }

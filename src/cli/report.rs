@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use socklab::failure::cause;
 use socklab::report::document::{Document, VERSION};
 use socklab::report::{csv, hdr, html, merge, text};
 
@@ -96,7 +97,7 @@ fn read(file: &Path) -> Result<Document, Failure> {
     } else {
         fs::read_to_string(file)
     };
-    let text = text.map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = text.map_err(|error| format!("cannot read {shown}: {}", cause(&error)))?;
     let document: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON: {error}"))?;
     match document["schema"].as_u64() {

@@ -10,17 +10,20 @@ use log::{info, warn};
 use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
 use socklab::service::{Chargen, Discard, Echo};
 use socklab::session::{Responder, Service as AnyService};
+use socklab::tls::{Acceptor, Plain, Tls};
 
-use super::{Failure, respawn, units};
+use super::encryption::Encryption;
+use super::{Failure, reload, respawn, units};
 
 /// Serve a protocol until interrupted
 ///
 /// When it is ready, it prints a line `listening on ADDRESS` for each address (with ` (UDP)` behind
-/// those of datagrams), and nothing else, on standard output. The log goes to standard error.
+/// those of datagrams, and ` (TLS)` with --tls), with --tls also `certificate SHA-256 FINGERPRINT`,
+/// and nothing else, on standard output. The log goes to standard error.
 ///
 /// SIGINT, SIGTERM and SIGHUP stop it: it refuses new callers, answers what has arrived, and exits
 /// with status 0 within --grace. A second signal ends it at once, with status 130. Under nohup(1)
-/// SIGHUP stays ignored.
+/// SIGHUP stays ignored. With --cert, SIGHUP stops nothing: it has the certificate read again.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Server {
@@ -77,8 +80,8 @@ pub struct Server {
     /// Bytes that may wait for one client that does not read
     ///
     /// The server stops reading from it, so its own words never pile up beyond this: at most 128 KiB
-    /// of them with the poll engine, 64 KiB with threads. What other clients send to it may fill the
-    /// rest; beyond that it is cut off.
+    /// of them with the poll engine, 64 KiB with threads (over TLS as much again that waits to be
+    /// decrypted). What other clients send to it may fill the rest; beyond that it is cut off.
     #[arg(long, value_name = "SIZE", value_parser = units::backlog, default_value = "1MiB")]
     backlog_bytes: usize,
     /// How long clients may take to finish once the server was told to stop
@@ -92,6 +95,9 @@ pub struct Server {
     /// Tell in the log, a line each, what the engine does and why
     #[arg(long)]
     pub explain: bool,
+    // The last one, for what follows would be among its options in the help.
+    #[command(flatten)]
+    encryption: Encryption,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -146,18 +152,25 @@ impl Server {
         }
         let open_files = engine::raise_open_files()
             .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
-        let stop = Stop::new().and_then(|stop| stop.on_signals().map(|()| Arc::new(stop)));
-        let stop = stop.map_err(|error| format!("cannot prepare for signals: {error}"))?;
+        let acceptor = self.encryption.acceptor(&self.host)?;
+        let stop = self
+            .prepare_for_signals(acceptor.as_ref())
+            .map_err(|error| format!("cannot prepare for signals: {error}"))?;
         let (listeners, sockets) = self.listen()?;
         let rate_per_source = self.rate(&sockets);
         let limits = Limits { rate_per_source, ..self.limits(engine, open_files)? };
 
         let mut announcement = String::new();
         for listener in &listeners {
-            announcement += &format!("listening on {}\n", listener.local_addr()?);
+            let tls = if acceptor.is_some() { " (TLS)" } else { "" };
+            announcement += &format!("listening on {}{tls}\n", listener.local_addr()?);
         }
         for socket in &sockets {
             announcement += &format!("listening on {} (UDP)\n", socket.local_addr()?);
+        }
+        if let Some(acceptor) = &acceptor {
+            let fingerprint = acceptor.certificates.fingerprint();
+            announcement += &format!("certificate SHA-256 {fingerprint}\n");
         }
         let name = self.service.to_possible_value().expect("no service is hidden");
         let carries = match listeners.is_empty() {
@@ -165,9 +178,10 @@ impl Server {
             false => format!("{} clients at most", limits.max_clients),
         };
         info!("{} on the {engine} engine, {carries}", name.get_name());
+        let service = self.streams(acceptor.as_ref());
         let streams = listeners
             .into_iter()
-            .map(|listener| Endpoint::Stream { listener, service: self.service.streams() });
+            .map(|listener| Endpoint::Stream { listener, service: service.clone() });
         let datagrams = sockets
             .into_iter()
             .map(|socket| Endpoint::Datagram { socket, responder: self.service.datagrams() });
@@ -178,6 +192,26 @@ impl Server {
             .map_err(|error| format!("the {engine} engine cannot run: {error}"))?;
         info!("stopped");
         Ok(())
+    }
+
+    fn streams(&self, acceptor: Option<&Acceptor>) -> Arc<dyn AnyService> {
+        let service = self.service.streams();
+        match acceptor {
+            Some(acceptor) => {
+                Arc::new(Tls::new(service, acceptor, self.encryption.handshake_timeout))
+            }
+            None => Arc::new(Plain(service)),
+        }
+    }
+
+    fn prepare_for_signals(&self, acceptor: Option<&Acceptor>) -> io::Result<Arc<Stop>> {
+        let stop = Stop::new()?;
+        stop.on_signals()?;
+        match acceptor.filter(|_| self.encryption.is_reloadable()) {
+            Some(acceptor) => reload::on_hangup(acceptor.certificates.clone())?,
+            None => stop.on_hangup()?,
+        }
+        Ok(Arc::new(stop))
     }
 
     fn listen(&self) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), Failure> {

@@ -1,30 +1,28 @@
 //! One message, one reply.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use log::debug;
 
+use super::stream::Stream;
 use super::{CHUNK, Error, end_line, printed, stdout};
 
 /// Sends `text`, closes the sending half, and prints what comes back until the server closes.
 ///
 /// A server that keeps the connection open is given `patience` after its last byte; that it did not
 /// close is no failure once it has answered.
-pub fn message(mut stream: TcpStream, text: &[u8], patience: Duration) -> Result<(), Error> {
+pub fn message(stream: Stream, text: &[u8], patience: Duration) -> Result<(), Error> {
+    let (mut receiver, mut sender) = stream.split();
     // Whatever became of it, the server may have answered before: that is printed first.
-    let sent = stream.write_all(text).and_then(|()| stream.shutdown(Shutdown::Write));
-    stream.set_read_timeout(Some(patience)).map_err(Error::Broken)?;
+    let sent = sender.write_all(text).and_then(|()| sender.end());
+    receiver.set_read_timeout(Some(patience)).map_err(Error::Broken)?;
     let mut out = stdout()?;
     let mut reply = vec![0; CHUNK];
     let mut last = None;
-    loop {
-        match stream.read(&mut reply) {
-            Ok(0) => {
-                sent.map_err(Error::Broken)?;
-                break;
-            }
+    let end = loop {
+        match receiver.read(&mut reply) {
+            Ok(0) => break sent.map_err(Error::broken),
             Ok(n) => {
                 if !printed(out.write_all(&reply[..n]))? {
                     return Ok(());
@@ -32,15 +30,16 @@ pub fn message(mut stream: TcpStream, text: &[u8], patience: Duration) -> Result
                 last = Some(reply[n - 1]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match last {
-                Some(_) => {
-                    debug!("the server keeps the connection open; {patience:?} are enough");
-                    break;
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if last.is_none() {
+                    return Err(Error::NoReply(patience));
                 }
-                None => return Err(Error::NoReply(patience)),
-            },
-            Err(error) => return Err(Error::Broken(error)),
+                debug!("the server keeps the connection open; {patience:?} are enough");
+                break Ok(());
+            }
+            Err(error) => break Err(Error::broken(error)),
         }
-    }
+    };
+    end?;
     end_line(&mut out, last.as_ref())
 }

@@ -6,14 +6,14 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use super::stream::{Receiver, Sender, Stream};
 use super::{CHUNK, Error, printed, stdout};
 
 /// How long the input must be silent, after the server has closed, to count as ended.
@@ -23,17 +23,36 @@ const SILENCE: Duration = Duration::from_secs(1);
 ///
 /// Fails with [`Error::ClosedEarly`] when the server closed before all input was sent: what comes
 /// out is then not the answer to what went in.
-pub fn pipe(stream: TcpStream) -> Result<(), Error> {
+pub fn pipe(stream: Stream) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
     let (done, outcome) = mpsc::channel();
     let input = io::stdin().as_fd().try_clone_to_owned();
     let input = File::from(input.map_err(|error| Error::Local("standard input", error))?);
-    let (sending, sender) = (progress.clone(), stream.try_clone().map_err(Error::Broken)?);
+    let (mut receiver, mut sender) = stream.split();
+    let sending = progress.clone();
     thread::spawn(move || {
+        let sent = send(input, &mut sender, &sending);
+        let unread = matches!(sent, Err(Error::Local(..)));
         // Nobody waits for the outcome once standard output is closed.
-        let _ = done.send(send(input, sender, &sending));
+        let _ = done.send(sent);
+        if unread {
+            // Or the receiver would wait for a server that waits for us.
+            sender.abort();
+        }
     });
-    if receive(stream)? { finish(&progress, &outcome) } else { Ok(()) }
+    match receive(&mut receiver) {
+        Ok(true) => {
+            finish(&progress, &outcome)?;
+            receiver.leave();
+            Ok(())
+        }
+        Ok(false) => Ok(()),
+        Err(error) => match outcome.try_recv() {
+            // It was us who cut the connection, and said why before.
+            Ok(Err(own @ Error::Local(..))) => Err(own),
+            _ => Err(error),
+        },
+    }
 }
 
 /// How far the sender has come, for the receiver to look at.
@@ -45,7 +64,7 @@ struct Progress {
 }
 
 /// Sends standard input, then closes the sending half.
-fn send(mut input: File, mut stream: TcpStream, progress: &Progress) -> Result<(), Error> {
+fn send(mut input: File, sender: &mut Sender, progress: &Progress) -> Result<(), Error> {
     let mut chunk = vec![0; CHUNK];
     loop {
         progress.waiting_for_input.store(true, Ordering::SeqCst);
@@ -53,28 +72,24 @@ fn send(mut input: File, mut stream: TcpStream, progress: &Progress) -> Result<(
         progress.waiting_for_input.store(false, Ordering::SeqCst);
         match read {
             // A server that has closed already need not be told.
-            Ok(0) => return stream.shutdown(Shutdown::Write).or(Ok(())),
+            Ok(0) => return sender.end().or(Ok(())),
             Ok(n) => {
                 let closed = |_| Error::ClosedEarly(progress.sent.load(Ordering::SeqCst));
-                stream.write_all(&chunk[..n]).map_err(closed)?;
+                sender.write_all(&chunk[..n]).map_err(closed)?;
                 progress.sent.fetch_add(n as u64, Ordering::SeqCst);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                // Or the receiver would wait for a server that waits for us.
-                let _ = stream.shutdown(Shutdown::Both);
-                return Err(Error::Local("standard input", error));
-            }
+            Err(error) => return Err(Error::Local("standard input", error)),
         }
     }
 }
 
 /// Prints what the server says, to its end. `false`: standard output was closed before.
-fn receive(mut stream: TcpStream) -> Result<bool, Error> {
+fn receive(receiver: &mut Receiver) -> Result<bool, Error> {
     let mut out = stdout()?;
     let mut chunk = vec![0; CHUNK];
     loop {
-        match stream.read(&mut chunk) {
+        match receiver.read(&mut chunk) {
             Ok(0) => return Ok(true),
             Ok(n) => {
                 if !printed(out.write_all(&chunk[..n]))? {
@@ -82,14 +97,14 @@ fn receive(mut stream: TcpStream) -> Result<bool, Error> {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::Broken(error)),
+            Err(error) => return Err(Error::broken(error)),
         }
     }
 }
 
 /// The server has said its last word. It may still read, so the sender goes on while it gets on;
 /// an input that is open but silent has nothing more for it.
-fn finish(progress: &Progress, outcome: &Receiver<Result<(), Error>>) -> Result<(), Error> {
+fn finish(progress: &Progress, outcome: &mpsc::Receiver<Result<(), Error>>) -> Result<(), Error> {
     loop {
         let before = progress.sent.load(Ordering::SeqCst);
         match outcome.recv_timeout(SILENCE) {

@@ -4,29 +4,27 @@
 //! in one place only. A third waits for whichever ends first.
 
 use std::io::{self, BufRead, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::thread;
 
 use super::screen::{Screen, forget_typed};
+use super::stream::{Receiver, Sender, Stream};
 use super::{CHUNK, Error, FAREWELL};
 
 /// Sends each line typed, with its line end, and shows what comes back. `exit`, Ctrl-D, or the
 /// server's end leaves. Any bytes are shown as they come: what they mean is the terminal's affair.
-pub fn terminal(stream: TcpStream) -> Result<(), Error> {
-    let server = stream.peer_addr().map_err(Error::Broken)?;
-    println!("connected to {server}; `exit` or Ctrl-D leaves");
+pub fn terminal(stream: Stream) -> Result<(), Error> {
+    println!("connected to {}; `exit` or Ctrl-D leaves", stream.server());
     let screen = Arc::new(Screen::default());
     screen.show(b"");
     let (tell, told) = mpsc::channel();
 
+    let (receiver, sender) = stream.split();
     let (screen_too, tell_too) = (screen.clone(), tell.clone());
-    let listener = stream.try_clone().map_err(Error::Broken)?;
-    thread::spawn(move || listen(listener, &screen_too, &tell_too));
-    let speaker = stream.try_clone().map_err(Error::Broken)?;
+    thread::spawn(move || listen(receiver, &screen_too, &tell_too));
     let speaking = screen.clone();
-    thread::spawn(move || speak(speaker, &speaking, &tell));
+    thread::spawn(move || speak(sender, &speaking, &tell));
 
     let mut end = told.recv().expect("each thread tells its end before it drops the channel");
     if matches!(end, End::Left) {
@@ -62,20 +60,24 @@ enum End {
     Failed(Error),
 }
 
-fn listen(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
+fn listen(mut receiver: Receiver, screen: &Screen, tell: &mpsc::Sender<End>) {
     let mut chunk = vec![0; CHUNK];
     let end = loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => break End::Closed,
+        match receiver.read(&mut chunk) {
+            Ok(0) => {
+                // The program may end as soon as the end is told.
+                receiver.leave();
+                break End::Closed;
+            }
             Ok(n) => screen.show(&chunk[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break End::Failed(Error::Broken(error)),
+            Err(error) => break End::Failed(Error::broken(error)),
         }
     };
     let _ = tell.send(end);
 }
 
-fn speak(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
+fn speak(mut sender: Sender, screen: &Screen, tell: &mpsc::Sender<End>) {
     let mut keyboard = io::stdin().lock();
     let mut line = Vec::new();
     let end = loop {
@@ -88,8 +90,8 @@ fn speak(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
                 if by_enter {
                     screen.entered();
                 }
-                if let Err(error) = stream.write_all(&line) {
-                    break End::Failed(Error::Broken(error));
+                if let Err(error) = sender.write_all(&line) {
+                    break End::Failed(Error::broken(error));
                 }
                 if !by_enter {
                     break End::Left;
@@ -98,6 +100,7 @@ fn speak(mut stream: TcpStream, screen: &Screen, tell: &Sender<End>) {
             Err(error) => break End::Failed(Error::Local("the terminal", error)),
         }
     };
-    let _ = stream.shutdown(Shutdown::Write);
     let _ = tell.send(end);
+    // Last, for it may wait for a server that does not read.
+    let _ = sender.end();
 }

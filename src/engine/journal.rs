@@ -1,6 +1,7 @@
 //! The journal of who came and who left, at level info, and never more than a screenful a second:
 //! ten thousand bad clients must not write ten thousand lines.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, info, log_enabled, warn};
 
+use crate::failure::cause;
 use crate::session::ConnectionId;
 
 /// Lines of arrivals and departures per second; the others are counted.
@@ -29,6 +31,8 @@ pub(super) enum End {
     Grace,
     /// The connection broke.
     Broken(io::Error),
+    /// What its session said of it.
+    Failed(Cow<'static, str>),
 }
 
 impl fmt::Display for End {
@@ -38,7 +42,8 @@ impl fmt::Display for End {
             End::Idle => f.write_str("idle too long"),
             End::Slow => f.write_str("did not read, and its backlog was full"),
             End::Grace => f.write_str("still busy when the grace period was over"),
-            End::Broken(error) => write!(f, "broken: {error}"),
+            End::Broken(error) => write!(f, "broken: {}", cause(error)),
+            End::Failed(why) => f.write_str(why),
         }
     }
 }

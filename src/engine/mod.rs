@@ -111,6 +111,7 @@ enum News<'a> {
     Deliver(&'a [Arc<[u8]>]),
     Eof,
     Idle,
+    Wake,
     Drain,
 }
 
@@ -129,6 +130,7 @@ impl<'a> News<'a> {
         let call = AssertUnwindSafe(|| self.call(session, out));
         catch_unwind(call).unwrap_or_else(|_| {
             error!("a session panicked; its connection is closed");
+            out.abandon();
             Want::Close
         })
     }
@@ -144,6 +146,7 @@ impl<'a> News<'a> {
             }),
             News::Eof => session.eof(out),
             News::Idle => session.idle(out),
+            News::Wake => session.wake(out),
             News::Drain => session.drain(out),
         }
     }

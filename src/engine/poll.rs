@@ -13,23 +13,25 @@
 //! 5. A token is slot and serial: late news for a former tenant reaches nobody.
 //! 6. All closing happens in one place.
 //! 7. Datagrams have no connections and so no turns: some batches of them, then everybody's turns.
+//! 8. Time is read once per pass, and one timer wakes the loop for whatever is due next.
 
+mod clock;
 mod connection;
 mod datagrams;
 mod ending;
+mod mail;
 mod readiness;
-mod ticker;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
-use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clock::{Clock, Queue};
 use connection::{Connection, State};
 use datagrams::Datagrams;
 use log::debug;
@@ -39,7 +41,6 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use readiness::Readiness;
 use slab::Slab;
-use ticker::Ticker;
 
 use super::buffer::Buffer;
 use super::guard::Guard;
@@ -48,7 +49,7 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, datagram_addresses,
     explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service};
+use crate::session::{ConnectionId, Output, Service};
 
 /// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
 /// second, empty read for each; above 256 KiB the buffer falls out of the cache.
@@ -84,13 +85,13 @@ struct Listener {
 const _: () = assert!(usize::BITS == 64);
 
 const STOP: Token = Token(u32::MAX as usize);
-const TICK: Token = Token(u32::MAX as usize - 1);
+const CLOCK: Token = Token(u32::MAX as usize - 1);
 
 /// Tokens from here on are sockets for datagrams, by index.
 const DATAGRAMS: usize = 1 << 16;
 
 /// Serial 0 is no connection: such tokens are listeners by index, sockets for datagrams, [`STOP`]
-/// and [`TICK`].
+/// and [`CLOCK`].
 fn token(id: ConnectionId) -> Token {
     Token((id.serial() as usize) << 32 | id.slot())
 }
@@ -111,15 +112,18 @@ struct Server {
     input: Buffer,
     /// What every session writes to. What the kernel does not take moves to the backlog.
     output: Output,
-    lingering: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
+    /// Those that wait for their peer's end, until when.
+    lingering: Queue,
+    /// Those whose sessions want to be woken.
+    alarms: Queue,
+    /// Why sessions have ended their conversations, until the connections end.
+    failures: HashMap<ConnectionId, Cow<'static, str>>,
     limits: Limits,
     journal: Journal,
     start: Instant,
     /// Read once per pass, not per message.
     now: Instant,
-    ticker: Ticker,
-    /// A tick is over.
-    ticked: bool,
+    clock: Clock,
     /// Accepting rests until then.
     rest: Option<Instant>,
     /// Set while the server is stopping.
@@ -149,7 +153,7 @@ impl Server {
                 }
             }
         }
-        let ticker = Ticker::new(limits.idle_timeout, poll.registry(), TICK)?;
+        let clock = Clock::new(limits.idle_timeout, poll.registry(), CLOCK)?;
         let now = Instant::now();
         Ok(Server {
             poll,
@@ -161,13 +165,14 @@ impl Server {
             turns: VecDeque::new(),
             input: Buffer::new(limits.read_bytes(READ_BYTES)),
             output: Output::new(limits.chunk()),
-            lingering: BinaryHeap::new(),
+            lingering: Queue::default(),
+            alarms: Queue::default(),
+            failures: HashMap::new(),
             limits,
             journal: Journal::new(),
             start: now,
             now,
-            ticker,
-            ticked: false,
+            clock,
             rest: None,
             deadline: None,
         })
@@ -176,18 +181,18 @@ impl Server {
     fn serve(&mut self, stop: &Stop) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         while self.deadline.is_none() || !self.connections.is_empty() {
-            let patience = self.patience();
-            match patience {
-                None => explain!("nothing left to do: asleep in epoll_wait until there is news"),
-                Some(Duration::ZERO) => {}
-                Some(time) => explain!("asleep in epoll_wait until there is news, or for {time:?}"),
+            let busy = self.is_busy();
+            if !busy {
+                explain!("nothing left to do: asleep in epoll_wait until there is news");
+                self.clock.wake_at(self.due(), self.now);
             }
             // Asleep here, and nowhere else.
-            match self.poll.poll(&mut events, patience) {
+            match self.poll.poll(&mut events, busy.then_some(Duration::ZERO)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             self.now = Instant::now();
+            self.output.set_now(self.now);
             for event in &events {
                 self.note(event);
             }
@@ -212,24 +217,27 @@ impl Server {
         Ok(())
     }
 
-    /// How long the next `poll` may sleep; `None` until there is news.
-    fn patience(&self) -> Option<Duration> {
+    /// Whether something can be done without news.
+    fn is_busy(&self) -> bool {
         let callers = self.listeners.iter().any(|listener| listener.waiting);
         let accepting = callers && self.rest.is_none() && self.has_seat();
-        if accepting || self.datagrams.iter().any(Datagrams::may_go_on) || !self.turns.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let linger = self.lingering.peek().map(|Reverse((at, _))| *at);
+        accepting || self.datagrams.iter().any(Datagrams::may_go_on) || !self.turns.is_empty()
+    }
+
+    /// When something is to be done though there is no news; ticks not counted.
+    fn due(&self) -> Option<Instant> {
         let rest = self.datagrams.iter().filter_map(|datagrams| datagrams.rest).min();
-        let due = [linger, self.rest, rest, self.deadline].into_iter().flatten().min();
-        due.map(|at| at.saturating_duration_since(self.now))
+        let queues = [self.lingering.next(), self.alarms.next()];
+        queues.into_iter().chain([self.rest, rest, self.deadline]).flatten().min()
     }
 
     /// Takes down what epoll tells once.
     fn note(&mut self, event: &Event) {
         let id = connection_id(event.token());
         if id.serial() == 0 {
-            self.ticked |= event.token() == TICK;
+            if event.token() == CLOCK {
+                self.clock.rang();
+            }
             if let Some(listener) = self.listeners.get_mut(id.slot()) {
                 explain!("epoll_wait: callers are waiting at listener {}", id.slot());
                 listener.waiting = true;
@@ -309,7 +317,7 @@ impl Server {
             received: 0,
             sent: 0,
             opened: (self.now - self.start).as_millis() as u64,
-            progress: self.ticker.now(),
+            progress: self.clock.tick(),
             state: State::Read,
             readable: false,
             hidden: false,
@@ -338,7 +346,7 @@ impl Server {
         connection.queued = false;
         let drains = self.deadline.is_some() && connection.last_reads > 0;
         if connection.backlog.is_some() {
-            match connection.flush(self.ticker.now()) {
+            match connection.flush(self.clock.tick()) {
                 Ok(()) => self.settle(id),
                 Err(error) => self.close(id, End::Broken(error)),
             }
@@ -378,7 +386,7 @@ impl Server {
             }
             Ok(n) => {
                 connection.received += n as u64;
-                connection.progress = self.ticker.now();
+                connection.progress = self.clock.tick();
                 connection.readable = connection.hidden || n == self.input.bytes().len();
                 explain!(
                     "turn: {id} read {n} bytes: {}",
@@ -418,14 +426,15 @@ impl Server {
         let (repeated, written) = (self.output.repeated(news.input()), self.output.bytes());
         explain!("turn: {id} says {} bytes and wants {want:?}", repeated.len() + written.len());
         let sent = connection
-            .send(repeated, self.ticker.now())
-            .and_then(|()| connection.send(written, self.ticker.now()));
+            .send(repeated, self.clock.tick())
+            .and_then(|()| connection.send(written, self.clock.tick()));
         if connection.backlog.is_some() {
             explain!(
                 "turn: {} bytes wait until {id} reads; nothing is read from it meanwhile",
                 connection.waiting()
             );
         }
+        self.hear_wishes(id);
         // Its own socket may be broken; its mail was posted all the same.
         for mail in self.output.take_mail() {
             self.deliver(&mail);
@@ -436,30 +445,15 @@ impl Server {
         }
     }
 
-    /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
-    /// turn, so that many letters cost one write.
-    fn deliver(&mut self, mail: &Mail) {
-        let Some(connection) = tenant(&mut self.connections, mail.to) else {
-            return;
-        };
-        if connection.is_over() {
-            return;
+    /// What a session has asked of the loop besides: to be woken, to say why it ends.
+    fn hear_wishes(&mut self, id: ConnectionId) {
+        if let Some(at) = self.output.take_wake() {
+            let connections = &self.connections;
+            self.alarms.add(at, id, |id| is_tenant(connections, id));
         }
-        self.output.clear();
-        let letter = News::Deliver(slice::from_ref(&mail.bytes));
-        connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
-        debug_assert!(self.output.take_mail().is_empty(), "deliver posts no mail");
-        connection.hold(self.output.bytes(), self.limits.backlog_bytes);
-        if connection.waiting() > self.limits.backlog_bytes {
-            match connection.flush(self.ticker.now()) {
-                Err(error) => return self.close(mail.to, End::Broken(error)),
-                Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
-                    return self.close(mail.to, End::Slow);
-                }
-                Ok(()) => {}
-            }
+        if let Some(why) = self.output.take_failure() {
+            self.fail(id, why);
         }
-        self.queue(mail.to);
     }
 
     /// After anything was done: queues the next turn, or ends what is finished.
@@ -483,6 +477,10 @@ impl Server {
             State::Close => self.finish(id),
         }
     }
+}
+
+fn is_tenant(connections: &Slab<Connection>, id: ConnectionId) -> bool {
+    connections.get(id.slot()).is_some_and(|connection| connection.serial == id.serial())
 }
 
 /// The connection `id`, if it is still the tenant of its slot.

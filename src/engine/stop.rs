@@ -45,18 +45,22 @@ impl Stop {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// Lets SIGINT, SIGTERM and SIGHUP request the stop; a second one ends the process at once with
-    /// status 130. SIGHUP stays ignored where it was ignored at the start, as nohup(1) arranges.
+    /// Lets SIGINT and SIGTERM request the stop; a second one ends the process at once with status
+    /// 130.
     pub fn on_signals(&self) -> io::Result<()> {
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            if signal == SIGHUP && ignored_at_start(SIGHUP) {
-                continue;
-            }
-            // In this order: the first signal arms what the second one finds armed.
-            flag::register_conditional_shutdown(signal, INTERRUPTED, self.requested.clone())?;
-            flag::register(signal, self.requested.clone())?;
-            low_level::pipe::register(signal, self.writer.try_clone()?)?;
-        }
+        [SIGINT, SIGTERM].into_iter().try_for_each(|signal| self.on(signal))
+    }
+
+    /// Lets SIGHUP do the same, unless it was ignored at the start, as nohup(1) arranges.
+    pub fn on_hangup(&self) -> io::Result<()> {
+        if ignored_at_start(SIGHUP) { Ok(()) } else { self.on(SIGHUP) }
+    }
+
+    fn on(&self, signal: i32) -> io::Result<()> {
+        // In this order: the first signal arms what the second one finds armed.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, self.requested.clone())?;
+        flag::register(signal, self.requested.clone())?;
+        low_level::pipe::register(signal, self.writer.try_clone()?)?;
         Ok(())
     }
 

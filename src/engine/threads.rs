@@ -14,26 +14,30 @@
 //!    means nothing to anybody else, again and again until each thread has noticed: one that was
 //!    about to fall asleep misses the first.
 //! 6. All leaving happens in one place.
+//! 7. A sleep has an end: the idle time, or when the session wants to be woken.
 
 mod connection;
 mod ending;
+mod mail;
 mod mailbox;
+mod patience;
 mod receiver;
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use connection::{Connection, Talk};
+use connection::{Connection, NEVER, Talk};
 use log::debug;
 use mailbox::Mailbox;
 use nix::sys::pthread::pthread_self;
 use nix::sys::signal::Signal::SIGURG;
 use nix::sys::socket::{MsgFlags, recv};
+use patience::Patience;
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
@@ -44,16 +48,13 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure,
     datagram_addresses, explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service, Want};
+use crate::session::{ConnectionId, Output, Service, Want};
 
 /// What the first read takes. An idle client pins one page of it.
 const READ_FIRST: usize = 4096;
 
 /// What a read of a busy client takes: the buffer grows to this while reads come back full.
 const READ_MOST: usize = 64 * 1024;
-
-/// How long a full mailbox may hold up the client that posts to it, before its owner is cut off.
-const MAIL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads a client still gets once the server is stopping, though it never stops sending: as many as
 /// empty the largest receive buffer.
@@ -202,6 +203,7 @@ impl Server {
             sent: AtomicU64::new(0),
             thread: OnceLock::new(),
             noticed: AtomicBool::new(false),
+            wake_at: AtomicU64::new(NEVER),
             over: AtomicBool::new(false),
             cut: OnceLock::new(),
         });
@@ -242,43 +244,32 @@ impl Server {
         self.close(connection, received, end);
     }
 
-    /// Runs the conversation, with a second thread beside it where the session takes mail.
-    fn with_mail_thread(
-        self: &Arc<Server>,
-        connection: &Arc<Connection>,
-        conversation: impl FnOnce() -> Result<End, End>,
-    ) -> Result<End, End> {
-        let Some(mailbox) = &connection.mailbox else {
-            return conversation();
-        };
-        let (server, addressee) = (self.clone(), connection.clone());
-        let name = format!("mail {}", connection.id);
-        let mail_thread = self.spawn(name, move || server.deliver_mail(&addressee))?;
-        let end = conversation();
-        connection.over.store(true, Ordering::Relaxed);
-        mailbox.close();
-        // It may be asleep in `write`.
-        let _ = connection.stream.shutdown(Shutdown::Both);
-        let _ = mail_thread.join();
-        end
-    }
-
     /// Reads and answers until the session is done.
     fn converse(&self, connection: &Connection, received: &mut u64) -> Result<End, End> {
-        connection.stream.set_read_timeout(Some(self.idle))?;
         connection.stream.set_write_timeout(Some(self.idle))?;
         let most = self.limits.read_bytes(READ_MOST);
         let mut input = Buffer::new(most.min(READ_FIRST));
         let mut eof = false;
         let mut last_reads = LAST_READS;
+        let mut patience = Patience::new(self.idle);
         let mut want = self.tell(connection, News::Open)?;
         while want != Want::Close {
+            if connection.take_wake() {
+                explain!("{}: its session asked to be woken now, and is told", connection.id);
+                let sent = connection.sent.load(Ordering::Relaxed);
+                want = self.tell(connection, News::Wake)?;
+                if sent != connection.sent.load(Ordering::Relaxed) {
+                    patience.renew();
+                }
+                continue;
+            }
             let stopping = self.stop.requested();
             if stopping {
                 connection.noticed.store(true, Ordering::Relaxed);
             }
             let drains = stopping && !connection.is_drained();
             let sent = connection.sent.load(Ordering::Relaxed);
+            let mut slept = Duration::ZERO;
             let read = match &connection.mailbox {
                 None if eof => return Ok(End::Finished),
                 // What has arrived is served; that there is no more is the sign to finish.
@@ -289,7 +280,8 @@ impl Server {
                         .map_err(io::Error::from)
                 }
                 Some(mailbox) if eof => {
-                    mailbox.wait_for_close(self.idle);
+                    slept = patience.left(connection.wake_time());
+                    mailbox.wait_for_close(slept);
                     Err(io::ErrorKind::WouldBlock.into())
                 }
                 _ => {
@@ -297,6 +289,7 @@ impl Server {
                         "{}: asleep in read until its peer says something or leaves",
                         connection.id
                     );
+                    slept = patience.set(&connection.stream, connection.wake_time())?;
                     // Asleep here, and this is the thread's place for most of its life.
                     (&connection.stream).read(input.bytes())
                 }
@@ -313,6 +306,7 @@ impl Server {
                 Ok(n) => {
                     explain!("{}: awake, read {n} bytes; its session is told", connection.id);
                     *received += n as u64;
+                    patience.renew();
                     let want = self.tell(connection, News::Receive(&input.bytes()[..n]))?;
                     if n == input.bytes().len() && n < most {
                         input = Buffer::new(most);
@@ -324,21 +318,24 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let disturbed = self.stop.requested() != stopping;
                     let still = connection.talk().want;
+                    // Mail that went out meanwhile is progress, too.
+                    let moved = sent != connection.sent.load(Ordering::Relaxed);
+                    if moved {
+                        patience.renew();
+                    }
+                    let idle = !moved && patience.is_over_after(slept);
                     if drains {
                         explain!(
                             "{}: nothing more to read; its session is told to finish",
                             connection.id
                         );
                         self.tell(connection, News::Drain)?
-                    } else if still == Want::Close
-                        || disturbed
-                        || sent != connection.sent.load(Ordering::Relaxed)
-                    {
-                        // Mail that went out meanwhile is progress, too.
+                    } else if still == Want::Close || disturbed || !idle {
                         still
                     } else if self.tell(connection, News::Idle)? == Want::Close {
                         return Ok(End::Idle);
                     } else {
+                        patience.renew();
                         Want::Read
                     }
                 }
@@ -362,9 +359,13 @@ impl Server {
                 return Ok(Want::Close);
             }
             talk.drained |= matches!(news, News::Drain);
-            let Talk { session, output, .. } = &mut *talk;
+            let Talk { session, output, want, .. } = &mut *talk;
             output.clear();
-            talk.want = news.tell(&mut **session, output);
+            *want = news.tell(&mut **session, output);
+            if let Some(at) = output.take_wake() {
+                connection.set_wake(at);
+            }
+            connection.hear_failure(output);
             // Its own socket may be broken; its mail was posted all the same.
             let sent = self.send(connection, &mut talk, news.input());
             let mail = talk.output.take_mail();
@@ -411,52 +412,15 @@ impl Server {
                     connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    talk.want = talk.session.idle(&mut talk.output);
+                    let Talk { session, output, want, .. } = talk;
+                    *want = News::Idle.tell(&mut **session, output);
+                    connection.hear_failure(output);
                     if talk.want == Want::Close {
                         return Err(End::Idle);
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
-        }
-    }
-
-    /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
-    /// does not make room in time is cut off.
-    fn deliver(&self, mail: Vec<Mail>) {
-        for Mail { to, bytes } in mail {
-            let receiver = self.table().connections.get(to.slot()).cloned();
-            let Some(receiver) = receiver.filter(|receiver| receiver.id == to) else {
-                continue;
-            };
-            let Some(mailbox) = &receiver.mailbox else {
-                continue;
-            };
-            if !mailbox.put(bytes, self.limits.backlog_bytes, MAIL_PATIENCE) {
-                receiver.cut_off(End::Slow);
-            }
-        }
-    }
-
-    /// The second thread of a session that takes mail.
-    fn deliver_mail(&self, connection: &Connection) {
-        let Some(mailbox) = &connection.mailbox else {
-            return;
-        };
-        // Asleep here until somebody posts.
-        while let Some(letters) = mailbox.take() {
-            explain!("{}: {} letters to deliver, one write for all", connection.id, letters.len());
-            match self.tell(connection, News::Deliver(&letters)) {
-                Ok(Want::Close) => break,
-                Ok(_) => {}
-                Err(end) => connection.cut_off(end),
-            }
-        }
-        mailbox.close();
-        // Its other thread may be asleep in `read`, or about to be.
-        while !connection.over.load(Ordering::Relaxed) {
-            connection.wake();
-            thread::sleep(WAKE_AGAIN);
         }
     }
 

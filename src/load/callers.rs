@@ -4,12 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::pace::Schedule;
+use super::secure::Secure;
 
 /// The clients of one thread.
 #[derive(Clone, Debug)]
 pub struct Callers {
     /// The server.
     pub server: SocketAddr,
+    /// How they speak TLS with it; plain TCP where there is none.
+    pub secure: Option<Secure>,
     /// Clients of this thread.
     pub clients: usize,
     /// The number of its first client, and the distance to the next: other threads have the others.

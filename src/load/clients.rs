@@ -7,10 +7,12 @@ use super::callers::{Callers, Until};
 use super::crowd::Crowd;
 use super::fault::Faults;
 use super::pace::Pace;
+use super::secure::Agreed;
 use super::tally::{Tally, Times};
 use super::volley::Volley;
 use super::watch::Watch;
 use super::work::Work;
+use crate::report::document::Handshakes;
 use crate::transport::Transport;
 
 /// A crowd with connections, or a volley of datagrams.
@@ -88,6 +90,30 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.messages_in_all,
             Clients::Volley(volley) => volley.messages_in_all,
+        }
+    }
+
+    /// TLS handshakes in all slices, and while connecting.
+    pub fn handshakes_in_all(&self) -> Handshakes {
+        match self {
+            Clients::Crowd(crowd) => crowd.handshakes_in_all,
+            Clients::Volley(_) => Handshakes::default(),
+        }
+    }
+
+    /// TLS connections that ended as they should but for the server's close_notify.
+    pub fn unannounced(&self) -> u64 {
+        match self {
+            Clients::Crowd(crowd) => crowd.unannounced,
+            Clients::Volley(_) => 0,
+        }
+    }
+
+    /// What was agreed in them.
+    pub fn agreed(&self) -> &[Agreed] {
+        match self {
+            Clients::Crowd(crowd) => &crowd.agreed,
+            Clients::Volley(_) => &[],
         }
     }
 }

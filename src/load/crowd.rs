@@ -6,6 +6,7 @@
 mod client;
 mod conversation;
 mod ending;
+mod secure;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -22,10 +23,14 @@ use super::callers::{Callers, Until};
 use super::fault::Faults;
 use super::lookout::Lookout;
 use super::pace::{Pace, Schedule};
+use super::secure::Agreed;
 use super::tally::{LATE, Tally, Times};
 use super::watch::Watch;
 use super::work::{PIECE, Work};
 use crate::engine::Buffer;
+use crate::report::document::Handshakes;
+use crate::tls::Connector;
+use secure::WIRE;
 
 /// Clients that have called and not been answered yet. std's listeners have a queue of 128 callers,
 /// and one who does not fit calls again a whole second later.
@@ -52,8 +57,12 @@ pub struct Crowd {
     work: Work,
     watch: Arc<Watch>,
     clients: Vec<Client>,
+    /// One for each client that speaks TLS, for each remembers sessions of its own.
+    connectors: Vec<Connector>,
     /// One for all, for nothing stays in it.
     input: Buffer,
+    /// The same for what is to be decrypted into it.
+    wire: Buffer,
     /// Clients that go on without news.
     again: VecDeque<usize>,
     /// What those have received who should not have received it.
@@ -81,14 +90,25 @@ pub struct Crowd {
     pub faults: Faults,
     /// Messages answered in all slices, and while connecting.
     pub messages_in_all: u64,
+    /// TLS handshakes in all slices, and while connecting.
+    pub handshakes_in_all: Handshakes,
+    /// TLS connections that ended as they should but for the server's close_notify.
+    pub unannounced: u64,
+    /// What was agreed in them.
+    pub agreed: Vec<Agreed>,
 }
 
 impl Crowd {
     /// Clients that have not called yet. Fails where epoll or a timer cannot be had.
     pub fn new(callers: Callers, work: Work, watch: Arc<Watch>) -> io::Result<Crowd> {
+        let secure = callers.secure.iter();
+        let connectors =
+            secure.flat_map(|secure| (0..callers.clients).map(|_| secure.one_client())).collect();
         Ok(Crowd {
             lookout: Lookout::new(watch.clone(), callers.awake, GLANCE)?,
             clients: (0..callers.clients).map(|_| Client::default()).collect(),
+            connectors,
+            wire: Buffer::new(if callers.secure.is_some() { WIRE } else { 0 }),
             callers,
             work,
             watch,
@@ -108,6 +128,9 @@ impl Crowd {
             times: Times::new(),
             faults: Faults::default(),
             messages_in_all: 0,
+            handshakes_in_all: Handshakes::default(),
+            unannounced: 0,
+            agreed: Vec::new(),
         })
     }
 
@@ -143,6 +166,7 @@ impl Crowd {
         self.ramping = false;
         self.conclude_suspicions();
         self.messages_in_all += self.tally.messages;
+        self.handshakes_in_all += self.tally.handshakes;
         Ok(())
     }
 
@@ -200,6 +224,7 @@ impl Crowd {
         self.tally.elapsed = Duration::from_nanos(end.max(length).saturating_sub(start));
         self.lookout.end(&mut self.tally);
         self.messages_in_all += self.tally.messages;
+        self.handshakes_in_all += self.tally.handshakes;
         Ok(self.tally)
     }
 
@@ -272,8 +297,8 @@ impl Crowd {
         for index in 0..self.clients.len() {
             let client = &mut self.clients[index];
             client.goal = client.begun;
-            if stopped && client.state == State::Calling {
-                client.stream = None;
+            if stopped && matches!(client.state, State::Calling | State::Greeting) {
+                client.hang_up();
                 client.state = State::Away;
             }
             self.settle(index);

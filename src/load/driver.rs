@@ -11,9 +11,11 @@ use super::callers::{Callers, Until};
 use super::clients::Clients;
 use super::fault::Faults;
 use super::pace::{Pace, Schedule};
+use super::secure::{Agreed, Secure};
 use super::tally::{Tally, Times};
 use super::watch::Watch;
 use super::work::Work;
+use crate::report::document::Handshakes;
 use crate::transport::Transport;
 
 /// Time for every thread to wake up before the first message of a schedule is due.
@@ -26,6 +28,8 @@ pub struct Party {
     pub transport: Transport,
     /// The server.
     pub server: SocketAddr,
+    /// How clients speak TLS with it; plain TCP where there is none.
+    pub secure: Option<Secure>,
     /// Clients.
     pub clients: usize,
     /// Threads that they are spread over.
@@ -63,6 +67,12 @@ pub struct Outcome {
     pub faults: Faults,
     /// Messages answered since the first connect.
     pub messages_in_all: u64,
+    /// TLS handshakes since the first connect.
+    pub handshakes_in_all: Handshakes,
+    /// TLS connections that ended as they should but for the server's close_notify.
+    pub unannounced: u64,
+    /// What clients and server agreed to speak, all that occurred.
+    pub agreed: Vec<Agreed>,
     /// Clients that are connected now.
     pub connected: usize,
 }
@@ -93,6 +103,7 @@ impl Driver {
         let workers = (0..threads).map(|thread| {
             let callers = Callers {
                 server: party.server,
+                secure: party.secure.clone(),
                 clients: (party.clients - thread).div_ceil(threads),
                 first: thread,
                 step: threads,
@@ -151,6 +162,9 @@ impl Driver {
             all.times += &one.times;
             all.faults.merge(one.faults);
             all.messages_in_all += one.messages_in_all;
+            all.handshakes_in_all += one.handshakes_in_all;
+            all.unannounced += one.unannounced;
+            Agreed::merge(&mut all.agreed, one.agreed);
             all.connected += one.connected;
         }
         Ok(all)
@@ -174,6 +188,9 @@ impl Worker {
                     times: clients.times().clone(),
                     faults: clients.faults().clone(),
                     messages_in_all: clients.messages_in_all(),
+                    handshakes_in_all: clients.handshakes_in_all(),
+                    unannounced: clients.unannounced(),
+                    agreed: clients.agreed().to_vec(),
                     connected: clients.connected(),
                 });
                 if answer.send(outcome).is_err() {

@@ -17,17 +17,17 @@ const TELLING: usize = 4;
 /// What kind of fault it was. Told apart by what the client can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Other bytes came than were expected.
+    /// Other bytes came than were expected, or what is no TLS.
     Wrong,
     /// More bytes came than were sent.
     Extra,
     /// The connection stayed open, but the rest of an answer never came.
     Lost,
-    /// The server closed before it had answered all.
+    /// The server closed before it had answered all; of TLS also, without saying that it closes.
     Short,
-    /// The connection was reset.
+    /// The connection was reset, or ended by an alert of TLS.
     Reset,
-    /// No connection came about.
+    /// No connection came about, or no TLS handshake.
     Refused,
 }
 
@@ -135,6 +135,9 @@ pub fn diagnose(
 ) -> (Kind, String) {
     let kind = if offset >= allowed { Kind::Extra } else { Kind::Wrong };
     let detail = match &work.expected {
+        _ if offset == 0 && matches!(evidence, [21, 3, 0..=4, 0, 2, 1 | 2, _]) => {
+            "an alert of TLS came: the server speaks TLS; use tls:// or --tls".into()
+        }
         Expected::Anything | Expected::Nothing => {
             format!("{} came, though nothing should", text(evidence))
         }

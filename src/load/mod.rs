@@ -2,7 +2,8 @@
 //!
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
 //! [`driver`] brings them together, with a [`crowd`] of connections or a [`volley`] of datagrams on
-//! each of its threads.
+//! each of its threads. [`secure`] is TLS for the crowd, each of whose clients has sessions of its
+//! own.
 
 pub mod callers;
 pub mod clients;
@@ -15,6 +16,7 @@ pub mod pace;
 pub mod preflight;
 pub mod run;
 mod search;
+pub mod secure;
 pub mod tally;
 pub mod target;
 pub mod volley;

@@ -12,6 +12,7 @@ use super::condition::Condition;
 use super::driver::{Driver, Length, Outcome, Party};
 use super::fault::{Faults, Kind};
 use super::pace::Pace;
+use super::secure::Agreed;
 use super::tally::{FULL, Tally};
 use super::watch::Watch;
 use super::{Failure, preflight, search};
@@ -57,6 +58,12 @@ pub fn run(
     server: Option<&mut ProcessTree>,
 ) -> Result<LoadResult, Failure> {
     preflight::check(&plan.party)?;
+    if let Some(secure) = &plan.party.secure {
+        let Party { server, patience, .. } = plan.party;
+        secure
+            .check(server, patience, &watch.stop)
+            .map_err(|why| format!("cannot load {}: {why}", plan.options.target))?;
+    }
     let mut bench = Bench::connect(plan, watch, server)?;
     bench.wait_for_start()?;
     if !plan.warmup.is_zero() && !bench.interrupted() {
@@ -198,8 +205,15 @@ impl<'a> Bench<'a> {
             latency,
             service_time,
             connect: distribution(&times.connect),
+            handshake: distribution(&times.handshake),
             first_byte: distribution(&times.first_byte),
             datagrams: (self.plan.party.transport == Transport::Udp).then_some(tally.datagrams),
+            tls: self.plan.party.secure.is_some().then(|| document::Tls {
+                agreed: outcome.agreed.iter().map(Agreed::to_string).collect(),
+                handshakes: tally.handshakes,
+                handshakes_in_all: outcome.handshakes_in_all,
+                unannounced: outcome.unannounced,
+            }),
             faults: (&outcome.faults).into(),
             driver: document::Driver {
                 cpu_s: tally.driver.as_secs_f64(),
@@ -219,6 +233,9 @@ impl<'a> Bench<'a> {
         result.faults = (&outcome.faults).into();
         if let Some(datagrams) = &mut result.datagrams {
             *datagrams += outcome.tally.datagrams;
+        }
+        if let Some(tls) = &mut result.tls {
+            tls.unannounced = outcome.unannounced;
         }
         result.messages_in_all = outcome.messages_in_all;
         result.interrupted |= self.interrupted();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::report::document::Datagrams;
+use crate::report::document::{Datagrams, Handshakes};
 
 /// Longer than any message is waited for. What is longer counts as this.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -38,6 +38,8 @@ pub struct Tally {
     pub busiest: Duration,
     /// What became of datagrams.
     pub datagrams: Datagrams,
+    /// TLS handshakes.
+    pub handshakes: Handshakes,
 }
 
 /// A message sent later than this after its time is called late: much more than a timer needs.
@@ -72,6 +74,7 @@ impl AddAssign for Tally {
         self.driver += other.driver;
         self.busiest = self.busiest.max(other.busiest);
         self.datagrams += other.datagrams;
+        self.handshakes += other.handshakes;
     }
 }
 
@@ -84,6 +87,8 @@ pub struct Times {
     pub service: Histogram<u64>,
     /// From connect(2) until the connection was established.
     pub connect: Histogram<u64>,
+    /// From then until the TLS handshake was finished.
+    pub handshake: Histogram<u64>,
     /// From connect(2) to the first byte of the first answer.
     pub first_byte: Histogram<u64>,
 }
@@ -95,6 +100,7 @@ impl Times {
             latency: histogram(),
             service: histogram(),
             connect: histogram(),
+            handshake: histogram(),
             first_byte: histogram(),
         }
     }
@@ -118,6 +124,7 @@ impl AddAssign<&Times> for Times {
             (&mut self.latency, &other.latency),
             (&mut self.service, &other.service),
             (&mut self.connect, &other.connect),
+            (&mut self.handshake, &other.handshake),
             (&mut self.first_byte, &other.first_byte),
         ] {
             to.add(from).expect("all have the same bounds");

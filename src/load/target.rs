@@ -1,4 +1,4 @@
-//! Whom to load: `tcp://HOST:PORT` or `udp://HOST:PORT`.
+//! Whom to load: `tcp://HOST:PORT`, `tls://HOST:PORT` or `udp://HOST:PORT`.
 
 use std::fmt;
 use std::io;
@@ -15,7 +15,10 @@ use crate::transport::{Transport, answers};
 pub struct Target {
     /// How messages travel there.
     pub transport: Transport,
-    host: String,
+    /// Whether it speaks TLS, over TCP.
+    pub tls: bool,
+    /// Its name or address.
+    pub host: String,
     port: u16,
 }
 
@@ -23,23 +26,28 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Target, String> {
-        let (transport, rest) = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tcp") => (Transport::Tcp, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("udp") => (Transport::Udp, rest),
-            Some((scheme, _)) => {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+        let (transport, tls) = match scheme.to_ascii_lowercase().as_str() {
+            "tcp" => (Transport::Tcp, false),
+            "tls" => (Transport::Tcp, true),
+            "udp" => (Transport::Udp, false),
+            _ => {
                 return Err(format!(
-                    "{scheme}:// is not served; use tcp://HOST:PORT or udp://HOST:PORT"
+                    "{scheme}:// is not served; use tcp://HOST:PORT, tls://HOST:PORT or \
+                     udp://HOST:PORT"
                 ));
             }
-            None => (Transport::Tcp, text),
         };
         let (host, port) = rest
             .trim_end_matches('/')
             .rsplit_once(':')
             .filter(|(host, _)| !host.is_empty() && (!host.contains(':') || host.starts_with('[')))
-            .ok_or("a target is tcp://HOST:PORT or udp://HOST:PORT, as in tcp://127.0.0.1:8000")?;
+            .ok_or(
+                "a target is tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT, as in \
+                 tcp://127.0.0.1:8000",
+            )?;
         match port.parse() {
-            Ok(port) if port != 0 => Ok(Target { transport, host: host.into(), port }),
+            Ok(port) if port != 0 => Ok(Target { transport, tls, host: host.into(), port }),
             _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
         }
     }
@@ -47,7 +55,10 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.transport, self.host, self.port)
+        match self.tls {
+            true => write!(f, "tls://{}:{}", self.host, self.port),
+            false => write!(f, "{}://{}:{}", self.transport, self.host, self.port),
+        }
     }
 }
 
@@ -93,6 +104,7 @@ mod tests {
             ("localhost:7", "tcp://localhost:7"),
             ("tcp://[::1]:8000/", "tcp://[::1]:8000"),
             ("udp://[::1]:7", "udp://[::1]:7"),
+            ("TLS://localhost:443", "tls://localhost:443"),
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(shown.into()));
         }

@@ -1,6 +1,6 @@
 //! Results as CSV (RFC 4180): a line of names, then a line for each result.
 
-use super::document::{BenchResult, Datagrams, Distribution, LoadResult, Memory, Usage};
+use super::document::{BenchResult, Datagrams, Distribution, LoadResult, Memory, Tls, Usage};
 
 /// A column: its name and its value.
 type Cell = (&'static str, String);
@@ -36,6 +36,12 @@ pub fn load(result: &LoadResult) -> String {
     line.push(("server_switches_per_message", optional(switches)));
     line.extend(memory(usage.and_then(|usage| usage.memory.as_ref())));
     line.extend(datagrams(result.datagrams.as_ref()));
+    line.extend(handshakes(result.tls.as_ref()));
+    let handshake = |value: fn(&Distribution) -> Option<u64>| {
+        optional(result.handshake.as_ref().and_then(value))
+    };
+    line.push(("handshake_p50_ns", handshake(|times| times.p50_ns)));
+    line.push(("handshake_p99_ns", handshake(|times| times.p99_ns)));
     table(vec![line])
 }
 
@@ -61,6 +67,7 @@ pub fn bench(result: &BenchResult) -> String {
             line.extend(times(standing.latency.as_ref()));
             line.extend(memory(standing.memory.as_ref()));
             line.extend(datagrams(standing.datagrams.as_ref()));
+            line.extend(handshakes(standing.tls.as_ref()));
             line
         })
     });
@@ -101,6 +108,18 @@ fn datagrams(datagrams: Option<&Datagrams>) -> Vec<Cell> {
         ("datagrams_late", number(|datagrams| datagrams.late)),
         ("datagrams_refused", number(|datagrams| datagrams.refused)),
         ("datagrams_overflowed", number(|datagrams| datagrams.overflowed)),
+    ]
+}
+
+fn handshakes(tls: Option<&Tls>) -> Vec<Cell> {
+    let number = |value: fn(&Tls) -> u64| optional(tls.map(value));
+    vec![
+        ("tls", tls.map_or(String::new(), |tls| tls.agreed.join("; "))),
+        ("handshakes_full", number(|tls| tls.handshakes.full)),
+        ("handshakes_resumed", number(|tls| tls.handshakes.resumed)),
+        ("handshakes_full_in_all", number(|tls| tls.handshakes_in_all.full)),
+        ("handshakes_resumed_in_all", number(|tls| tls.handshakes_in_all.resumed)),
+        ("ends_unannounced", number(|tls| tls.unannounced)),
     ]
 }
 

@@ -121,6 +121,50 @@ impl std::ops::AddAssign for Datagrams {
     }
 }
 
+/// How many TLS handshakes there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Handshakes {
+    /// Full ones, in which the server showed its certificate.
+    pub full: u64,
+    /// Those that resumed a former session of the same client.
+    pub resumed: u64,
+}
+
+impl std::ops::AddAssign for Handshakes {
+    fn add_assign(&mut self, other: Handshakes) {
+        self.full += other.full;
+        self.resumed += other.resumed;
+    }
+}
+
+/// How connections spoke TLS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Versions and cipher suites that were agreed upon: one, unless servers differ.
+    pub agreed: Vec<String>,
+    /// Handshakes in the measured part.
+    pub handshakes: Handshakes,
+    /// All handshakes since the first connect.
+    pub handshakes_in_all: Handshakes,
+    /// Connections that ended without the server's close_notify, when all was answered and the
+    /// client had given its own: nothing is missing, but nobody can know.
+    #[serde(default)]
+    pub unannounced: u64,
+}
+
+impl std::ops::AddAssign<&Tls> for Tls {
+    fn add_assign(&mut self, other: &Tls) {
+        let new = other.agreed.iter().filter(|one| !self.agreed.contains(one));
+        let new: Vec<String> = new.cloned().collect();
+        self.agreed.extend(new);
+        self.handshakes += other.handshakes;
+        self.handshakes_in_all += other.handshakes_in_all;
+        self.unannounced += other.unannounced;
+    }
+}
+
 /// Memory per connection, by who holds it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

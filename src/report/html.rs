@@ -6,7 +6,7 @@
 
 use super::chart::{self, clients, forest, latency, memory, slices};
 use super::document::{
-    BenchResult, Comparison, Datagrams, Distribution, Metric, Row, Standing, Verdict,
+    BenchResult, Comparison, Datagrams, Distribution, Metric, Row, Standing, Tls, Verdict,
 };
 use super::svg::{definitions, escape, key};
 use super::words;
@@ -105,7 +105,10 @@ fn answer(result: &BenchResult) -> String {
         true => baseline,
         false => format!("{} against {baseline}", words::list(&rivals)),
     };
-    let over = if result.options.udp { ", over UDP" } else { "" };
+    let over = match words::over(result) {
+        over if over.is_empty() => over,
+        over => format!(", {}", escape(&over)),
+    };
     out += &format!("<p class=\"kicker\">socklab bench · {who}{over}</p>\n");
     let headlines = words::headlines(result);
     match &headlines[..] {
@@ -284,6 +287,26 @@ fn table(result: &BenchResult, row: &Row) -> String {
             ],
         );
     }
+    if row.standings.iter().any(|standing| standing.tls.is_some()) {
+        let number = |s: &Standing, of: fn(&Tls) -> u64| {
+            s.tls.as_ref().map_or(words::NONE.into(), |tls| words::count(of(tls)))
+        };
+        group(
+            "TLS handshakes",
+            &[
+                ("full", &|s| number(s, |tls| tls.handshakes.full)),
+                ("resumed", &|s| number(s, |tls| tls.handshakes.resumed)),
+                ("full, connecting included", &|s| number(s, |tls| tls.handshakes_in_all.full)),
+                ("resumed, connecting included", &|s| {
+                    number(s, |tls| tls.handshakes_in_all.resumed)
+                }),
+                ("ended without close_notify", &|s| number(s, |tls| tls.unannounced)),
+                ("agreed", &|s| {
+                    s.tls.as_ref().map_or(words::NONE.into(), |tls| escape(&tls.agreed.join("; ")))
+                }),
+            ],
+        );
+    }
     out += "</table></div>\n";
     out += &mind(&words::warnings(result, row));
     out + "</div>\n"
@@ -323,8 +346,13 @@ fn conditions(result: &BenchResult) -> String {
         false => words::elapsed(result.elapsed_s),
     };
     let what = if options.udp { "datagrams" } else { "messages" };
+    let tls = match (words::over(result), options.resumption) {
+        (_, None) => String::new(),
+        (over, Some(true)) => format!("; {over}, sessions resumed"),
+        (over, Some(false)) => format!("; {over}, full handshakes only"),
+    };
     let load = format!(
-        "{what} of {}, {} in flight per client{loops}",
+        "{what} of {}, {} in flight per client{loops}{tls}",
         words::plural(options.size_bytes, "byte"),
         words::count(options.pipeline)
     );

@@ -3,7 +3,9 @@
 
 use hdrhistogram::Histogram;
 
-use super::document::{Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult};
+use super::document::{
+    Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult, Tls,
+};
 
 /// One document of one or more. Only results of `load` that did the same can be merged.
 pub fn merge(documents: Vec<Document>) -> Result<Document, String> {
@@ -50,8 +52,10 @@ fn add(a: LoadResult, b: &LoadResult) -> Result<LoadResult, String> {
         latency: distributions(a.latency, b.latency.as_ref())?,
         service_time: distributions(a.service_time, b.service_time.as_ref())?,
         connect: distributions(a.connect, b.connect.as_ref())?,
+        handshake: distributions(a.handshake, b.handshake.as_ref())?,
         first_byte: distributions(a.first_byte, b.first_byte.as_ref())?,
         datagrams: datagrams(a.datagrams, b.datagrams),
+        tls: tls(a.tls, b.tls.as_ref()),
         faults: faults(a.faults, &b.faults),
         driver: Driver {
             cpu_s: a.driver.cpu_s + b.driver.cpu_s,
@@ -77,6 +81,7 @@ fn comparable(a: &LoadOptions, b: &LoadOptions) -> Result<(), String> {
         (a.pipeline == b.pipeline, "--pipeline"),
         (a.rate.is_some() == b.rate.is_some(), "--rate (one is an open loop, one is not)"),
         (a.per_connection == b.per_connection, "--per-connection"),
+        (a.resumption == b.resumption, "--no-resumption"),
         (a.duration_s == b.duration_s, "--duration"),
     ] {
         if !same {
@@ -128,6 +133,12 @@ fn distributions(
 }
 
 fn datagrams(a: Option<Datagrams>, b: Option<Datagrams>) -> Option<Datagrams> {
+    let mut sum = a?;
+    sum += b?;
+    Some(sum)
+}
+
+fn tls(a: Option<Tls>, b: Option<&Tls>) -> Option<Tls> {
     let mut sum = a?;
     sum += b?;
     Some(sum)

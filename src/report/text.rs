@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::document::{
-    BenchResult, Comparison, Datagrams, Distribution, Ended, Environment, LoadResult, Memory,
-    Metric, Row, Standing, Trial, Usage,
+    BenchResult, Comparison, Datagrams, Distribution, Ended, Environment, Handshakes, LoadResult,
+    Memory, Metric, Row, Standing, Tls, Trial, Usage,
 };
 use crate::bench::stats::FEWEST_ROUNDS;
 
@@ -45,6 +45,7 @@ pub fn load(result: &LoadResult) -> String {
         ("latency", &result.latency),
         ("service", &result.service_time),
         ("connect", &result.connect),
+        ("handshake", &result.handshake),
         ("first byte", &result.first_byte),
     ] {
         if let Some(times) = times {
@@ -70,6 +71,9 @@ pub fn load(result: &LoadResult) -> String {
                 );
             }
         }
+    }
+    if let Some(tls) = &result.tls {
+        line("handshakes", &handshakes(tls, result.elapsed_s));
     }
     line("faults", &faults(result));
     for example in &result.faults.examples {
@@ -105,6 +109,9 @@ fn asked(result: &LoadResult) -> String {
     }
     if let Some(messages) = options.per_connection {
         parts.push(format!("{} per connection", plural(messages, "message")));
+    }
+    if options.resumption == Some(false) {
+        parts.push("full handshakes only".into());
     }
     parts.push(match options.rate {
         Some(per_second) => format!("open loop at {}", rate(per_second)),
@@ -152,6 +159,33 @@ fn messages(result: &LoadResult) -> String {
         per_second(result.sent_bytes),
         per_second(result.received_bytes)
     )
+}
+
+/// Those of the measured part at their rates; where all were over before, how many there were.
+fn handshakes(tls: &Tls, elapsed_s: f64) -> String {
+    let Tls { agreed, handshakes, handshakes_in_all, .. } = tls;
+    let numbers = |Handshakes { full, resumed }: &Handshakes| {
+        format!("{} full, {} resumed", count(*full), count(*resumed))
+    };
+    let told = if *handshakes == Handshakes::default() {
+        format!("{}, before it was measured", numbers(handshakes_in_all))
+    } else {
+        let per_second = |number: u64| rate(number as f64 / elapsed_s.max(1e-9));
+        format!(
+            "{} in {}: {} and {}",
+            numbers(handshakes),
+            elapsed(elapsed_s),
+            per_second(handshakes.full),
+            per_second(handshakes.resumed)
+        )
+    };
+    [&[told], &agreed[..], &unannounced(tls)].concat().join("; ")
+}
+
+fn unannounced(tls: &Tls) -> Vec<String> {
+    let told = (tls.unannounced > 0)
+        .then(|| format!("{} ended without close_notify", count(tls.unannounced)));
+    told.into_iter().collect()
 }
 
 fn percentiles(times: &Distribution) -> String {
@@ -309,9 +343,17 @@ pub fn bench(result: &BenchResult) -> String {
         options.server_cpus,
         result.environment.cpus,
         options.driver_cpus,
-        if options.udp { "over UDP; " } else { "" },
+        over(result),
         machine(&result.environment),
     )
+}
+
+/// What was spoken, but for plain TCP.
+fn over(result: &BenchResult) -> String {
+    match words::over(result) {
+        over if over.is_empty() => over,
+        over => format!("{over}; "),
+    }
 }
 
 fn row_of(result: &BenchResult, row: &Row) -> String {
@@ -364,7 +406,27 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
             .expect("a string takes everything");
         label = "";
     }
+    let mut label = "handshakes";
+    for standing in &row.standings {
+        let Some(tls) = standing.tls.as_ref() else {
+            continue;
+        };
+        let name = words::name(result, standing.contestant);
+        let told = handshaken(result, tls);
+        writeln!(text, "  {label:<30}{name:<wide$}  {told}").expect("a string takes everything");
+        label = "";
+    }
     text
+}
+
+/// Where clients come and go, those of the closed loop; otherwise those that came first.
+fn handshaken(result: &BenchResult, tls: &Tls) -> String {
+    let Handshakes { full, resumed } = match result.options.per_connection {
+        Some(_) => tls.handshakes,
+        None => tls.handshakes_in_all,
+    };
+    let numbers = format!("{} full, {} resumed", count(full), count(resumed));
+    [&[numbers], &tls.agreed[..], &unannounced(tls)].concat().join("; ")
 }
 
 fn judged(comparison: &Comparison) -> String {

@@ -103,6 +103,17 @@ fn is_late(standing: &Standing) -> bool {
     standing.late > 0 && standing.late as f64 > LATE * messages as f64
 }
 
+/// What was spoken, as in "over UDP" or "a over TLS"; nothing for plain TCP.
+pub fn over(result: &BenchResult) -> String {
+    let (options, contestants) = (&result.options, result.contestants.len());
+    match &options.tls[..] {
+        _ if options.udp => "over UDP".into(),
+        [] => String::new(),
+        all if all.len() == contestants => "over TLS".into(),
+        some => format!("{} over TLS", list(some)),
+    }
+}
+
 /// A contestant's name.
 pub fn name(result: &BenchResult, place: usize) -> String {
     match result.contestants.get(place) {

@@ -25,6 +25,7 @@ pub fn party(server: SocketAddr, clients: usize, work: Work) -> Party {
     Party {
         transport: Transport::Tcp,
         server,
+        secure: None,
         clients,
         threads: 1,
         work,

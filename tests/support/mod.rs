@@ -2,11 +2,17 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod certificate;
 pub mod datagram;
 pub mod load;
+pub mod person;
 pub mod post;
 pub mod run;
+pub mod secure;
 pub mod talk;
+pub mod tls;
+pub mod tls_host;
+pub mod way;
 pub mod wrong;
 
 use std::fs;
@@ -126,6 +132,8 @@ impl Drop for Server {
 pub struct Process {
     pub child: Child,
     pub addresses: Vec<SocketAddr>,
+    /// The fingerprint of its certificate, over TLS.
+    pub fingerprint: Option<String>,
     pub stdout: BufReader<ChildStdout>,
 }
 
@@ -153,14 +161,19 @@ impl Process {
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         // All lines are written at once, so what is buffered after the first one is all.
         let mut addresses = Vec::new();
+        let mut fingerprint = None;
         while addresses.is_empty() || !stdout.buffer().is_empty() {
             let mut line = String::new();
             stdout.read_line(&mut line).expect("standard output can be read");
+            if let Some(shown) = line.trim_end().strip_prefix("certificate SHA-256 ") {
+                fingerprint = Some(shown.to_owned());
+                continue;
+            }
             let address = line.trim_end().strip_prefix("listening on ").expect("it is ready");
-            let address = address.trim_end_matches(" (UDP)");
+            let address = address.trim_end_matches(" (UDP)").trim_end_matches(" (TLS)");
             addresses.push(address.parse().expect("an address"));
         }
-        Process { child, addresses, stdout }
+        Process { child, addresses, fingerprint, stdout }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -187,6 +200,15 @@ impl Process {
             status.is_some()
         });
         status.expect("it was seen to exit")
+    }
+
+    /// Stops it, and gives what it has logged. Its standard error has to be piped.
+    pub fn log(mut self) -> String {
+        self.signal(Signal::SIGTERM);
+        assert_eq!(self.wait().code(), Some(0));
+        let mut log = String::new();
+        self.child.stderr.take().expect("it is piped").read_to_string(&mut log).expect("UTF-8");
+        log
     }
 
     /// Open descriptors.

@@ -69,6 +69,28 @@ pub fn bench() -> BenchResult {
     )
 }
 
+/// The same, where the first so many spoke TLS, and clients came and went.
+pub fn over_tls(speakers: usize) -> BenchResult {
+    let mut bench = bench();
+    let names = bench.contestants.iter().take(speakers).map(|one| one.name.clone());
+    bench.options.tls = names.collect();
+    bench.options.resumption = Some(true);
+    bench.options.per_connection = Some(1);
+    let tls = |full, resumed| Tls {
+        agreed: vec!["TLS 1.3, TLS13_AES_256_GCM_SHA384".into()],
+        handshakes: Handshakes { full, resumed },
+        handshakes_in_all: Handshakes { full: full + 64, resumed },
+        unannounced: 0,
+    };
+    for row in &mut bench.rows {
+        row.rounds[0].sides[0].tls = Some(tls(0, 1_000));
+        for standing in row.standings.iter_mut().take(speakers) {
+            standing.tls = Some(tls(3, 12_000));
+        }
+    }
+    bench
+}
+
 /// A bench of these contestants: name and command; clients, rate of the open loop, and natures.
 pub fn build(who: &[(&str, &str)], rows: &[(usize, f64, Vec<Nature>)]) -> BenchResult {
     let mut noise = Noise(42);
@@ -83,6 +105,8 @@ pub fn build(who: &[(&str, &str)], rows: &[(usize, f64, Vec<Nature>)]) -> BenchR
             clients: rows.iter().map(|row| row.clients).collect(),
             size_bytes: 64,
             udp: false,
+            tls: Vec::new(),
+            resumption: None,
             pipeline: 1,
             per_connection: None,
             placement: "split".into(),
@@ -167,6 +191,7 @@ fn round(natures: &[Nature], noise: &mut Noise, now: &mut f64) -> Round {
                 late: 0,
             }),
             datagrams: None,
+            tls: None,
         });
     }
     for slice in 0..SLICES {
@@ -222,6 +247,7 @@ fn standing(
             sockets_bytes: part(|memory| memory.sockets_bytes),
         }),
         datagrams: None,
+        tls: None,
     }
 }
 

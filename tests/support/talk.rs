@@ -15,7 +15,12 @@ pub struct Host {
 
 impl Host {
     pub fn of(conversation: impl FnOnce(TcpStream) + Send + 'static) -> Host {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        Host::at("127.0.0.1:0", conversation)
+    }
+
+    /// The same on another address of loopback.
+    pub fn at(address: &str, conversation: impl FnOnce(TcpStream) + Send + 'static) -> Host {
+        let listener = TcpListener::bind(address).expect("loopback is there");
         let address = listener.local_addr().expect("it is bound");
         let conversation = thread::spawn(move || {
             let (stream, _) = listener.accept().expect("the client connects");

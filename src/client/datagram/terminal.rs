@@ -11,7 +11,8 @@ use super::lines::Lines;
 use super::server::{Event, Server};
 use super::unanswered::{Remark, Unanswered};
 use crate::client::screen::{Screen, forget_typed};
-use crate::client::{Error, FAREWELL, time};
+use crate::client::{Error, FAREWELL};
+use crate::failure::time;
 
 /// Sends each line typed, with its line end, and shows what comes back. `exit` or Ctrl-D leaves, as
 /// soon as all lines have been answered or given up, or have had a moment for it.

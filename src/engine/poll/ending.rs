@@ -1,14 +1,13 @@
 //! How connections of the poll engine end: finished, idle, or because the server is stopping.
 
-use std::cmp::Reverse;
-use std::mem;
+use std::borrow::Cow;
 use std::net::Shutdown;
 use std::time::Duration;
 
 use nix::poll::PollTimeout;
 
 use super::connection::{Connection, State};
-use super::{ACCEPT_BATCH, Server, tenant};
+use super::{ACCEPT_BATCH, Server, is_tenant, tenant};
 use crate::engine::journal::{Departure, End};
 use crate::engine::{LINGER, LINGER_STOPPING, News, QUEUE, all_sent, explain};
 use crate::session::ConnectionId;
@@ -36,8 +35,22 @@ impl Server {
         }
         connection.state = State::Linger;
         connection.readable = true;
-        self.lingering.push(Reverse((self.now + linger, id)));
+        self.linger(id, linger);
         self.queue(id);
+    }
+
+    /// Its session gives up, and says why. A peer that takes nothing more is not waited for.
+    pub(super) fn fail(&mut self, id: ConnectionId, why: Cow<'static, str>) {
+        self.failures.insert(id, why);
+        if tenant(&mut self.connections, id).is_some_and(|connection| !connection.eof) {
+            self.linger(id, LINGER);
+        }
+    }
+
+    /// It ends when its peer does, and after this time in any case.
+    fn linger(&mut self, id: ConnectionId, time: Duration) {
+        let connections = &self.connections;
+        self.lingering.add(self.now + time, id, |id| is_tenant(connections, id));
     }
 
     /// The only place where a connection ends.
@@ -46,6 +59,7 @@ impl Server {
             return;
         }
         let connection = self.connections.remove(id.slot());
+        let end = self.failures.remove(&id).map_or(end, End::Failed);
         explain!("{id} is closed; slot {} is free for the next caller", id.slot());
         let opened = Duration::from_millis(connection.opened);
         self.journal.departed(&Departure {
@@ -58,37 +72,37 @@ impl Server {
         });
     }
 
-    /// Whatever is due by now. Ticks come only while there are connections to look at.
+    /// Whatever is due by now. Ticks begin only while there are connections to look at.
     pub(super) fn expire(&mut self) {
         if self.rest.is_some_and(|until| until <= self.now) {
             self.rest = None;
         }
-        while let Some(Reverse((at, id))) = self.lingering.peek().copied()
-            && at <= self.now
-        {
-            self.lingering.pop();
-            if tenant(&mut self.connections, id).is_some() {
-                self.close(id, End::Finished);
+        while let Some(id) = self.lingering.take(self.now) {
+            self.close(id, End::Finished);
+        }
+        while let Some(id) = self.alarms.take(self.now) {
+            if tenant(&mut self.connections, id).is_some_and(|connection| !connection.is_over()) {
+                explain!("{id} asked to be woken now; its session is told");
+                self.tell(id, News::Wake);
             }
         }
-        if mem::take(&mut self.ticked) {
-            self.ticker.advance();
+        if self.clock.is_tick_over(self.now) {
             self.look_for_idle();
         }
         if !self.connections.is_empty() {
-            self.ticker.start();
+            self.clock.start_tick(self.now);
         }
     }
 
     fn look_for_idle(&mut self) {
-        for id in self.ids(|connection| self.ticker.is_idle(connection.progress)) {
+        for id in self.ids(|connection| self.clock.is_idle(connection.progress)) {
             // It may have been cut off by what another one posted.
             let Some(connection) = tenant(&mut self.connections, id) else {
                 continue;
             };
             // A slow reader makes room long before epoll tells of it: a third of the send buffer.
             let before = connection.sent;
-            if let Err(error) = connection.flush(self.ticker.now()) {
+            if let Err(error) = connection.flush(self.clock.tick()) {
                 self.close(id, End::Broken(error));
                 continue;
             }
@@ -97,7 +111,7 @@ impl Server {
                 continue;
             }
             explain!("{id} has moved nothing for the idle time; its session is told");
-            connection.progress = self.ticker.now();
+            connection.progress = self.clock.tick();
             if !connection.is_over() {
                 self.tell(id, News::Idle);
             }
@@ -134,7 +148,7 @@ impl Server {
             connection.readable = !connection.eof;
             connection.hidden = true;
             if connection.state == State::Linger {
-                self.lingering.push(Reverse((self.now + LINGER_STOPPING, id)));
+                self.linger(id, LINGER_STOPPING);
             }
             self.queue(id);
         }

@@ -1,9 +1,9 @@
 //! A connection of the thread engine, as its threads share it.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::pthread::{Pthread, pthread_kill};
 use nix::sys::signal::Signal::SIGURG;
@@ -11,6 +11,9 @@ use nix::sys::signal::Signal::SIGURG;
 use super::mailbox::Mailbox;
 use crate::engine::journal::End;
 use crate::session::{ConnectionId, Output, Session, Want};
+
+/// No session waits that long.
+pub const NEVER: u64 = u64::MAX;
 
 /// A tenant of the table.
 pub struct Connection {
@@ -25,6 +28,8 @@ pub struct Connection {
     pub thread: OnceLock<Pthread>,
     /// Its thread knows that the server is stopping, and need not be woken for it.
     pub noticed: AtomicBool,
+    /// When its session wants to be woken, in nanoseconds after `opened`; [`NEVER`] if it does not.
+    pub wake_at: AtomicU64,
     /// Its conversation is over.
     pub over: AtomicBool,
     /// Why it was cut off from outside, if it was.
@@ -47,6 +52,13 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Its session may have given up, and said why.
+    pub fn hear_failure(&self, output: &mut Output) {
+        if let Some(why) = output.take_failure() {
+            let _ = self.cut.set(End::Failed(why));
+        }
+    }
+
     /// Makes its thread look up from its sleep.
     pub fn wake(&self) {
         if let Some(thread) = self.thread.get() {
@@ -55,6 +67,26 @@ impl Connection {
         if let Some(mailbox) = &self.mailbox {
             mailbox.disturb();
         }
+    }
+
+    pub fn set_wake(&self, at: Instant) {
+        let nanos = at.saturating_duration_since(self.opened).as_nanos() as u64;
+        self.wake_at.store(nanos, Ordering::Relaxed);
+    }
+
+    /// When its session wants to be woken.
+    pub fn wake_time(&self) -> Option<Instant> {
+        let nanos = Some(self.wake_at.load(Ordering::Relaxed)).filter(|&nanos| nanos != NEVER);
+        nanos.map(|nanos| self.opened + Duration::from_nanos(nanos))
+    }
+
+    /// Whether that time has come. It is told once.
+    pub fn take_wake(&self) -> bool {
+        let due = self.wake_time().is_some_and(|at| at <= Instant::now());
+        if due {
+            self.wake_at.store(NEVER, Ordering::Relaxed);
+        }
+        due
     }
 
     pub fn is_drained(&self) -> bool {

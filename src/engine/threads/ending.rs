@@ -24,7 +24,9 @@ impl Server {
     /// All is said, and the peer may still be sending: our end closes first, and what still comes
     /// is thrown away until its end does.
     pub(super) fn finish(&self, connection: &Connection, input: &mut [u8]) -> Result<(), End> {
-        let patience = PollTimeout::try_from(self.idle).unwrap_or(PollTimeout::MAX);
+        // A peer with which its session has given up is not waited for when it takes nothing more.
+        let most = if connection.cut.get().is_some() { LINGER.min(self.idle) } else { self.idle };
+        let patience = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
         loop {
             connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
             // Asleep here until the kernel has sent what it took.

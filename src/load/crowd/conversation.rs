@@ -1,17 +1,15 @@
 //! What a client does in its turn: call, hear what there is, say what it may.
 
 use std::io;
-use std::net::Shutdown;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-use mio::net::TcpStream;
 use mio::{Interest, Token};
-use rustix::net::{RecvFlags, SendFlags};
 
 use super::client::State;
+use super::secure::Tls;
 use super::{Crowd, PIECES_PER_TURN};
-use crate::load::fault::EVIDENCE;
+use crate::load::fault::{EVIDENCE, Kind};
 use crate::load::work::PIECE;
 
 impl Crowd {
@@ -27,7 +25,7 @@ impl Crowd {
                 self.hear(index);
                 self.say(index);
             }
-            State::Talking | State::Leaving | State::Suspecting => {
+            State::Greeting | State::Talking | State::Leaving | State::Suspecting => {
                 self.hear(index);
                 self.say(index);
             }
@@ -44,7 +42,7 @@ impl Crowd {
     pub(super) fn settle(&mut self, index: usize) {
         let client = &self.clients[index];
         let busy = match client.state {
-            State::Calling | State::Leaving => true,
+            State::Calling | State::Greeting | State::Leaving => true,
             State::Away | State::Out | State::Suspecting => false,
             State::Talking if self.work.listens_only() => {
                 if self.ramping {
@@ -91,11 +89,18 @@ impl Crowd {
             Err(error) => self.refused(index, &error),
             Ok(true) => {
                 self.tick();
-                let client = &mut self.clients[index];
-                client.state = State::Talking;
-                self.times.connect.saturating_record(self.now - client.called);
-                self.watch.connected.fetch_add(1, Ordering::Relaxed);
                 self.progress = self.now;
+                let client = &mut self.clients[index];
+                self.times.connect.saturating_record(self.now - client.called);
+                if let Some(secure) = &self.callers.secure {
+                    match self.connectors[index].connection(&secure.host) {
+                        Ok(connection) => client.greet(Tls::new(connection, self.now)),
+                        Err(why) => return self.lose(index, Kind::Refused, why),
+                    }
+                } else {
+                    client.state = State::Talking;
+                    self.watch.connected.fetch_add(1, Ordering::Relaxed);
+                }
                 self.say(index);
             }
         }
@@ -109,17 +114,22 @@ impl Crowd {
         }
         for _ in 0..PIECES_PER_TURN {
             let client = &mut self.clients[index];
-            let Some(stream) = client.stream.as_ref().filter(|_| client.readable) else {
+            if client.stream.is_none() || !client.readable {
                 return;
-            };
-            match receive(stream, self.input.bytes()) {
+            }
+            let received = client.receive(self.wire.bytes(), self.input.bytes());
+            if client.state == State::Greeting {
+                self.greeted(index);
+            }
+            match received {
                 Ok(0) => return self.hung_up(index),
                 Ok(n) => {
                     self.now = self.watch.now();
-                    client.readable = n == PIECE || client.hidden;
                     self.heard(index, n);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.clients[index].readable = false;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.broken(index, &error),
             }
@@ -186,6 +196,9 @@ impl Crowd {
     pub(super) fn say(&mut self, index: usize) {
         let number = self.number(index);
         let client = &mut self.clients[index];
+        if let Err(error) = client.flush() {
+            return self.not_taken(index, &error);
+        }
         if client.state != State::Talking || self.work.listens_only() {
             return;
         }
@@ -205,11 +218,9 @@ impl Crowd {
             }
             pieces += 1;
             let piece = (PIECE as u64).min(goal - client.sent) as usize;
-            let stream = client.stream.as_ref().expect("it is talking");
-            match send(stream, &self.work.sent.piece(number, client.sent)[..piece]) {
+            match client.send(&self.work.sent.piece(number, client.sent)[..piece]) {
                 Ok(n) => {
                     client.sent += n as u64;
-                    client.blocked = n < piece;
                     self.tally.sent += n as u64;
                     self.progress = self.now;
                     let begun = client.begun;
@@ -227,16 +238,7 @@ impl Crowd {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => client.blocked = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The end of the server's words says more than that it no longer listens.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    client.readable = true;
-                    self.hear(index);
-                    if self.clients[index].stream.is_some() {
-                        self.broken(index, &error);
-                    }
-                    return;
-                }
-                Err(error) => return self.broken(index, &error),
+                Err(error) => return self.not_taken(index, &error),
             }
         }
         let (answered, blocked) = (client.answered, client.blocked);
@@ -248,12 +250,23 @@ impl Crowd {
         }
     }
 
+    /// The server's socket takes nothing more.
+    fn not_taken(&mut self, index: usize, error: &io::Error) {
+        let calls = self.calls;
+        // The end of the server's words says more than that it no longer listens.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.clients[index].readable = true;
+            self.hear(index);
+        }
+        // Who has heard that end in peace may have called again by now.
+        if self.clients[index].stream.is_some() && self.calls == calls {
+            self.broken(index, error);
+        }
+    }
+
     pub(super) fn say_goodbye(&mut self, index: usize) {
-        let client = &mut self.clients[index];
-        client.state = State::Leaving;
-        let stream = client.stream.as_ref().expect("it was talking");
-        if let Err(error) = stream.shutdown(Shutdown::Write) {
-            self.broken(index, &error);
+        if let Err(error) = self.clients[index].say_goodbye() {
+            self.not_taken(index, &error);
         }
     }
 
@@ -269,16 +282,4 @@ fn matching(came: &[u8], due: &[u8]) -> usize {
         return came.len();
     }
     came.iter().zip(due).take_while(|(came, due)| came == due).count()
-}
-
-/// recv(2) without what the C library does around it in a process with threads, in case they should
-/// be cancelled: 1.5 % of the driver's time.
-fn receive(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
-    let (n, _) = rustix::net::recv(stream, into, RecvFlags::empty())?;
-    Ok(n)
-}
-
-/// send(2), in the same way.
-fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
 }

@@ -6,6 +6,7 @@ use super::Crowd;
 use super::client::State;
 use crate::failure::cause;
 use crate::load::fault::{self, Fault, Kind};
+use crate::load::secure;
 
 impl Crowd {
     /// The server has closed its side.
@@ -14,7 +15,7 @@ impl Crowd {
         match client.state {
             State::Suspecting => self.conclude(index),
             State::Leaving if client.answered >= client.begun => {
-                client.stream = None;
+                client.hang_up();
                 client.state = State::Away;
                 self.progress = self.now;
                 if self.may_call() {
@@ -33,10 +34,47 @@ impl Crowd {
     }
 
     pub(super) fn broken(&mut self, index: usize, error: &io::Error) {
-        if self.clients[index].state == State::Suspecting {
+        let client = &self.clients[index];
+        if client.state == State::Suspecting {
             return self.conclude(index);
         }
-        self.lose(index, Kind::Reset, cause(error));
+        let is_done = client.state == State::Leaving && client.answered >= client.begun;
+        if is_done && self.callers.secure.is_some() && error.kind() == io::ErrorKind::UnexpectedEof
+        {
+            // Many servers do not say that they close. Here nothing can have been cut off.
+            self.unannounced += 1;
+            return self.hung_up(index);
+        }
+        let tls = secure::inner(error);
+        let detail = match (tls, &self.callers.secure) {
+            (Some(error), Some(secure)) => secure.explain(error),
+            _ => cause(error),
+        };
+        let is_alert = matches!(tls, Some(rustls::Error::AlertReceived(_)));
+        let (kind, detail) = match error.kind() {
+            _ if client.state == State::Greeting && tls.is_some() => (Kind::Refused, detail),
+            io::ErrorKind::UnexpectedEof if client.state == State::Greeting => {
+                (Kind::Refused, "the server closed during the TLS handshake".into())
+            }
+            _ if client.state == State::Greeting => {
+                (Kind::Refused, format!("the TLS handshake failed: {detail}"))
+            }
+            // Of TLS 1.3 the server says last what it has against a client.
+            _ if is_alert && client.heard == 0 => (Kind::Refused, detail),
+            io::ErrorKind::UnexpectedEof => (Kind::Short, self.cut_off(index)),
+            _ if tls.is_some() && !is_alert => (Kind::Wrong, detail),
+            _ => (Kind::Reset, detail),
+        };
+        self.lose(index, kind, detail);
+    }
+
+    /// Somebody in between could have done it, to hide what the server said last.
+    fn cut_off(&self, index: usize) -> String {
+        let client = &self.clients[index];
+        match client.begun - client.answered.min(client.begun) {
+            0 => "the server closed without close_notify".into(),
+            n => format!("the server closed without close_notify, {n} {} unanswered", messages(n)),
+        }
     }
 
     pub(super) fn refused(&mut self, index: usize, error: &io::Error) {
@@ -60,6 +98,10 @@ impl Crowd {
             match client.state {
                 State::Calling => {
                     self.lose(index, Kind::Refused, format!("no answer within {patience:?}"));
+                }
+                State::Greeting => {
+                    let detail = format!("the TLS handshake was not finished within {patience:?}");
+                    self.lose(index, Kind::Refused, detail);
                 }
                 _ => {
                     let detail = match client.begun - client.answered.min(client.begun) {
@@ -95,12 +137,12 @@ impl Crowd {
     }
 
     /// The client is out.
-    fn lose(&mut self, index: usize, kind: Kind, detail: String) {
+    pub(super) fn lose(&mut self, index: usize, kind: Kind, detail: String) {
         let number = self.number(index);
         let client = &mut self.clients[index];
         self.faults.unanswered += client.begun - client.answered.min(client.begun);
         let fault = Fault { kind, client: number, offset: client.heard, detail };
-        client.stream = None;
+        client.hang_up();
         client.state = State::Out;
         self.faults.add(fault);
         self.settle(index);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Datagrams, Distribution, Environment, Memory};
+use super::{Datagrams, Distribution, Environment, Memory, Tls};
 
 /// What was asked of `bench`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,12 @@ pub struct BenchOptions {
     /// Whether messages were datagrams.
     #[serde(default)]
     pub udp: bool,
+    /// Contestants that spoke TLS.
+    #[serde(default)]
+    pub tls: Vec<String>,
+    /// Whether clients resumed TLS sessions where they could; `null` without TLS.
+    #[serde(default)]
+    pub resumption: Option<bool>,
     /// Messages in flight per client.
     pub pipeline: u64,
     /// Messages after which a client leaves and another one comes; `null` if they stay.
@@ -148,6 +154,10 @@ pub struct Standing {
     /// What became of datagrams in all slices of all rounds; `null` for connections.
     #[serde(default)]
     pub datagrams: Option<Datagrams>,
+    /// How its connections spoke TLS; handshakes are those of the closed loop, and all of all
+    /// rounds. `null` without TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
 }
 
 impl Metric {
@@ -248,6 +258,9 @@ pub struct Side {
     /// What became of datagrams in all these slices; `null` for connections.
     #[serde(default)]
     pub datagrams: Option<Datagrams>,
+    /// How connections spoke TLS; handshakes are those of the slices, and all. `null` without TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
 }
 
 /// A short stretch of closed-loop load on one server.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Datagrams, Distribution, Environment, Memory};
+use super::{Datagrams, Distribution, Environment, Memory, Tls};
 
 /// What was asked of `load`: each field is the option of that name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub struct LoadOptions {
     pub connect_rate: Option<f64>,
     /// Messages after which a client leaves and another one comes; `null` if they stay.
     pub per_connection: Option<u64>,
+    /// Whether clients resumed TLS sessions where they could; `null` without TLS.
+    #[serde(default)]
+    pub resumption: Option<bool>,
     /// Threads of the load generator.
     pub threads: usize,
     /// The seed of what is sent.
@@ -76,13 +79,13 @@ pub struct LoadResult {
     pub messages: u64,
     /// All messages answered since the first connect, warm-up included: what the server counts.
     pub messages_in_all: u64,
-    /// Bytes sent in the measured part.
+    /// Bytes sent in the measured part: those of messages, whatever TLS makes of them.
     pub sent_bytes: u64,
-    /// Bytes received in the measured part.
+    /// Bytes received in the measured part, counted in the same way.
     pub received_bytes: u64,
     /// Messages per second.
     pub messages_per_second: f64,
-    /// Connections that were established; of datagrams, clients that were answered at all before
+    /// Connections that were established, TLS included; of datagrams, clients that were answered at all before
     /// the measured part.
     pub connected: u64,
     /// From the intended send time to the last byte of the answer; `null` where nothing is answered.
@@ -91,11 +94,17 @@ pub struct LoadResult {
     pub service_time: Option<Distribution>,
     /// From connect(2) until the connection is established; `null` for datagrams.
     pub connect: Option<Distribution>,
+    /// From then until the TLS handshake was finished; `null` without TLS.
+    #[serde(default)]
+    pub handshake: Option<Distribution>,
     /// From connect(2) to the first byte of the first answer; of datagrams, from the first one sent.
     pub first_byte: Option<Distribution>,
     /// What became of datagrams in the measured part; `null` for connections.
     #[serde(default)]
     pub datagrams: Option<Datagrams>,
+    /// How connections spoke TLS; `null` without.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// What went wrong.
     pub faults: Faults,
     /// The load generator itself.
@@ -111,17 +120,17 @@ pub struct LoadResult {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Faults {
-    /// Other bytes came back than were expected.
+    /// Other bytes came back than were expected, or what is no TLS.
     pub wrong: u64,
     /// More bytes came back than were sent.
     pub extra: u64,
     /// The connection stayed open, but the rest of an answer never came.
     pub lost: u64,
-    /// The server closed before it had answered all.
+    /// The server closed before it had answered all; of TLS also, without close_notify.
     pub short: u64,
-    /// The connection was reset.
+    /// The connection was reset, or ended by an alert of TLS.
     pub reset: u64,
-    /// No connection came about.
+    /// No connection came about, or no TLS handshake.
     pub refused: u64,
     /// Messages that were sent and not answered.
     pub unanswered: u64,

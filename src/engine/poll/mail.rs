@@ -1,0 +1,43 @@
+//! Mail between connections of the poll engine: handed over at once, for there is one thread.
+
+use std::slice;
+
+use super::{Server, tenant};
+use crate::engine::News;
+use crate::engine::journal::End;
+use crate::session::Mail;
+
+impl Server {
+    /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
+    /// turn, so that many letters cost one write.
+    pub(super) fn deliver(&mut self, mail: &Mail) {
+        let Some(connection) = tenant(&mut self.connections, mail.to) else {
+            return;
+        };
+        if connection.is_over() {
+            return;
+        }
+        self.output.clear();
+        let letter = News::Deliver(slice::from_ref(&mail.bytes));
+        connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
+        debug_assert!(self.output.take_mail().is_empty(), "deliver posts no mail");
+        debug_assert!(self.output.take_wake().is_none(), "deliver asks for no wake");
+        if let Some(why) = self.output.take_failure() {
+            self.fail(mail.to, why);
+        }
+        let Some(connection) = tenant(&mut self.connections, mail.to) else {
+            return;
+        };
+        connection.hold(self.output.bytes(), self.limits.backlog_bytes);
+        if connection.waiting() > self.limits.backlog_bytes {
+            match connection.flush(self.clock.tick()) {
+                Err(error) => return self.close(mail.to, End::Broken(error)),
+                Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
+                    return self.close(mail.to, End::Slow);
+                }
+                Ok(()) => {}
+            }
+        }
+        self.queue(mail.to);
+    }
+}

@@ -194,7 +194,8 @@ fn a_message_costs_a_thread_two_calls() {
     }
     let calls = trace.finish();
     let receives = count(&calls, &RECEIVE);
+    // Of the first only the end may be seen, and of the last only the begin; neither may count.
     // Attaching interrupts a read.
-    assert!((1000..1005).contains(&receives), "{calls:?}");
+    assert!((999..1005).contains(&receives), "{calls:?}");
     assert_eq!(count(&calls, &SEND), 1000, "{calls:?}");
 }

@@ -1,6 +1,7 @@
 //! The protocols, each a [`Service`](crate::session::Service) that knows no socket and no engine.
 
 mod chargen;
+pub mod chat;
 mod discard;
 mod echo;
 

@@ -9,13 +9,16 @@
 //!    conversation holds one chunk plus one reply, whatever its peer does.
 //! 3. The engine does not read while the peer has not taken what was sent, nor while the session
 //!    wants to write.
-//! 4. `deliver` posts no mail and asks for no [`wake`](Session::wake), and nobody posts to itself.
+//! 4. `deliver` says all it has to say at once: it posts no mail, asks for no [`wake`](Session::wake),
+//!    and leaves what it wants as it was, or ends. Nobody posts to itself.
 //! 5. `eof`, `idle`, `drain`, `deliver` and `wake` can come in any state; the answer is what is
 //!    *still* wanted.
-//! 6. After [`Want::Close`] nothing is called but `Drop`: leave rooms there.
+//! 6. After [`Want::Close`] nothing is called but [`end`](Session::end), which always is: leave rooms
+//!    there.
 //! 7. Time is an input: [`Output::now`] tells it, and [`Output::wake_at`] is the alarm clock.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -61,6 +64,13 @@ pub trait Session: Send {
     fn drain(&mut self, _out: &mut Output) -> Want {
         Want::Close
     }
+
+    /// The peer does not read, and more mail waits for it than may. These are the last words to it,
+    /// behind all that waits, if it takes them soon.
+    fn overflow(&mut self, _out: &mut Output) {}
+
+    /// The connection is over, and `why`, as the log has it. Words reach nobody any more; mail does.
+    fn end(&mut self, _why: &str, _out: &mut Output) {}
 }
 
 /// What a session waits for next.
@@ -187,6 +197,10 @@ impl Output {
     /// for. Linux takes this much in one `send` on a fresh connection.
     pub const CHUNK: usize = 64 * 1024;
 
+    /// Letters after which it is full, too. A line to a room of thousands costs its sender little,
+    /// and the others their turn.
+    const LETTERS: usize = 4096;
+
     /// An empty output that is full at `chunk` bytes.
     pub fn new(chunk: usize) -> Output {
         Output {
@@ -236,9 +250,10 @@ impl Output {
         self.mail.push(Mail { to, bytes });
     }
 
-    /// Whether a session with more to say should answer [`Want::Write`] and wait for `produce`.
+    /// Whether a session with more to say, or to post, should answer [`Want::Write`] and wait for
+    /// `produce`.
     pub fn is_full(&self) -> bool {
-        self.room() == 0
+        self.room() == 0 || self.mail.len() >= Output::LETTERS
     }
 
     /// The same, where so many bytes were written in place of as many of the input.
@@ -264,6 +279,11 @@ impl Output {
     /// Takes the mail posted so far.
     pub fn take_mail(&mut self) -> Vec<Mail> {
         std::mem::take(&mut self.mail)
+    }
+
+    /// The same, behind what is in `letters` already.
+    pub(crate) fn move_mail(&mut self, letters: &mut VecDeque<Mail>) {
+        letters.extend(self.mail.drain(..));
     }
 
     /// Says why the session is about to answer [`Want::Close`] before its time, for the log.

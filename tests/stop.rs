@@ -13,7 +13,9 @@ use socket2::SockRef;
 use socklab::engine::{Endpoint, Limits, Stop, listen};
 use socklab::service::Echo;
 use support::way::{Peer, in_every_way};
-use support::{PATIENCE, Process, Server, echoes, eventually, fill, on_both_engines, pattern};
+use support::{
+    PATIENCE, Process, Server, all_arrived, echoes, eventually, fill, on_both_engines, pattern,
+};
 
 in_every_way! {
     fn nothing_that_has_arrived_is_lost(way) {
@@ -24,6 +26,7 @@ in_every_way! {
             for client in &mut clients {
                 client.say(&bytes);
             }
+            clients.iter().for_each(|client| all_arrived(&client.tcp));
             server.server.request_stop();
             for client in &mut clients {
                 assert!(client.rest() == bytes);
@@ -56,6 +59,7 @@ in_every_way! {
         // More than the client's kernel takes, and less than the server's holds for it.
         let bytes = pattern(9, 1 << 20);
         client.say(&bytes);
+        all_arrived(&client.tcp);
         server.server.request_stop();
         for _ in 0..20 {
             client.say(b"!");

@@ -35,15 +35,16 @@ pub(super) enum End {
     Failed(Cow<'static, str>),
 }
 
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl End {
+    /// As the log has it.
+    pub fn why(&self) -> Cow<'_, str> {
         match self {
-            End::Finished => f.write_str("finished"),
-            End::Idle => f.write_str("idle too long"),
-            End::Slow => f.write_str("did not read, and its backlog was full"),
-            End::Grace => f.write_str("still busy when the grace period was over"),
-            End::Broken(error) => write!(f, "broken: {}", cause(error)),
-            End::Failed(why) => f.write_str(why),
+            End::Finished => "finished".into(),
+            End::Idle => "idle too long".into(),
+            End::Slow => "did not read, and its backlog was full".into(),
+            End::Grace => "still busy when the grace period was over".into(),
+            End::Broken(error) => format!("broken: {}", cause(error)).into(),
+            End::Failed(why) => why.as_ref().into(),
         }
     }
 }
@@ -61,7 +62,7 @@ pub(super) struct Departure<'a> {
     pub received: u64,
     pub sent: u64,
     pub stayed: Duration,
-    pub end: &'a End,
+    pub why: &'a str,
 }
 
 /// Shared by all threads of an engine, without a lock.
@@ -104,9 +105,9 @@ impl Journal {
 
     pub fn departed(&self, d: &Departure) {
         if self.has_room() {
-            let Departure { id, peer, received, sent, stayed, end } = d;
+            let Departure { id, peer, received, sent, stayed, why } = d;
             let seconds = stayed.as_secs_f64();
-            info!("{id} {peer} left after {seconds:.3} s: {received} B in, {sent} B out; {end}");
+            info!("{id} {peer} left after {seconds:.3} s: {received} B in, {sent} B out; {why}");
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Limits {
     pub backlog_bytes: usize,
     /// How long connections may take to finish once the stop is requested.
     pub grace: Duration,
+    /// How long a finished connection is kept open for its peer to read the end and close. Closing
+    /// while the peer still sends would reset it, and a reset can overtake the last bytes.
+    pub linger: Duration,
     /// Threads that take datagrams from one socket (thread engine).
     pub receivers: usize,
     /// Datagrams answered per second to one source, an address or an IPv6 network of 64 bits; `None`
@@ -42,6 +45,8 @@ impl Limits {
     pub const BACKLOG_BYTES: usize = 1024 * 1024;
     /// Half of what `docker stop` allows before SIGKILL.
     pub const GRACE: Duration = Duration::from_secs(5);
+    /// Time for the last words to cross the world and back some times, and short for a seat.
+    pub const LINGER: Duration = Duration::from_secs(2);
     /// Enough for the deepest call chain of a debug build. std's 2 MiB costs no more memory, but
     /// glibc keeps 40 MiB of stacks for the next threads: 20 large ones or 320 of these.
     pub const STACK_BYTES: usize = 128 * 1024;
@@ -65,6 +70,7 @@ impl Default for Limits {
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
             backlog_bytes: Limits::BACKLOG_BYTES,
             grace: Limits::GRACE,
+            linger: Limits::LINGER,
             receivers: 1,
             rate_per_source: None,
             stack_bytes: Limits::STACK_BYTES,

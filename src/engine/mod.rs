@@ -113,6 +113,8 @@ enum News<'a> {
     Idle,
     Wake,
     Drain,
+    Overflow,
+    End(&'a str),
 }
 
 impl<'a> News<'a> {
@@ -148,6 +150,14 @@ impl<'a> News<'a> {
             News::Idle => session.idle(out),
             News::Wake => session.wake(out),
             News::Drain => session.drain(out),
+            News::Overflow => {
+                session.overflow(out);
+                Want::Close
+            }
+            News::End(why) => {
+                session.end(why, out);
+                Want::Close
+            }
         }
     }
 }
@@ -156,11 +166,7 @@ impl<'a> News<'a> {
 /// short enough that a caller in the queue hardly notices.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(75);
 
-/// How long a finished connection is kept open for its peer to read the end and close. Closing
-/// while the peer still sends would reset it, and a reset can overtake the last bytes.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// [`LINGER`] while the server is stopping, when nobody should wait for an idle peer.
+/// [`Limits::linger`] while the server is stopping, when nobody should wait for an idle peer.
 const LINGER_STOPPING: Duration = Duration::from_millis(250);
 
 /// Whether the kernel has sent all that it took for this peer; sleeps for `patience` until it has.

@@ -49,7 +49,7 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, datagram_addresses,
     explain,
 };
-use crate::session::{ConnectionId, Output, Service};
+use crate::session::{ConnectionId, Mail, Output, Service};
 
 /// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
 /// second, empty read for each; above 256 KiB the buffer falls out of the cache.
@@ -116,6 +116,8 @@ struct Server {
     lingering: Queue,
     /// Those whose sessions want to be woken.
     alarms: Queue,
+    /// Mail that was posted and not handed on yet.
+    letters: VecDeque<Mail>,
     /// Why sessions have ended their conversations, until the connections end.
     failures: HashMap<ConnectionId, Cow<'static, str>>,
     limits: Limits,
@@ -167,6 +169,7 @@ impl Server {
             output: Output::new(limits.chunk()),
             lingering: Queue::default(),
             alarms: Queue::default(),
+            letters: VecDeque::new(),
             failures: HashMap::new(),
             limits,
             journal: Journal::new(),
@@ -213,6 +216,8 @@ impl Server {
                     self.close(id, End::Grace);
                 }
             }
+            // Of those that have left in this pass.
+            self.deliver_all();
         }
         Ok(())
     }
@@ -436,9 +441,8 @@ impl Server {
         }
         self.hear_wishes(id);
         // Its own socket may be broken; its mail was posted all the same.
-        for mail in self.output.take_mail() {
-            self.deliver(&mail);
-        }
+        self.output.move_mail(&mut self.letters);
+        self.deliver_all();
         match sent {
             Ok(()) => self.settle(id),
             Err(error) => self.close(id, End::Broken(error)),

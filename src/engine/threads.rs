@@ -37,7 +37,7 @@ use mailbox::Mailbox;
 use nix::sys::pthread::pthread_self;
 use nix::sys::signal::Signal::SIGURG;
 use nix::sys::socket::{MsgFlags, recv};
-use patience::Patience;
+use patience::{Patience, SHORTEST};
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
@@ -206,6 +206,7 @@ impl Server {
             wake_at: AtomicU64::new(NEVER),
             over: AtomicBool::new(false),
             cut: OnceLock::new(),
+            given_up: OnceLock::new(),
         });
         slot.insert(connection.clone());
         drop(table);
@@ -246,7 +247,7 @@ impl Server {
 
     /// Reads and answers until the session is done.
     fn converse(&self, connection: &Connection, received: &mut u64) -> Result<End, End> {
-        connection.stream.set_write_timeout(Some(self.idle))?;
+        connection.stream.set_write_timeout(Some(self.nap()))?;
         let most = self.limits.read_bytes(READ_MOST);
         let mut input = Buffer::new(most.min(READ_FIRST));
         let mut eof = false;
@@ -254,6 +255,14 @@ impl Server {
         let mut patience = Patience::new(self.idle);
         let mut want = self.tell(connection, News::Open)?;
         while want != Want::Close {
+            if connection.has_overflowed() {
+                explain!(
+                    "{}: it did not read its mail in time; its session is told",
+                    connection.id
+                );
+                want = self.tell(connection, News::Overflow)?;
+                continue;
+            }
             if connection.take_wake() {
                 explain!("{}: its session asked to be woken now, and is told", connection.id);
                 let sent = connection.sent.load(Ordering::Relaxed);
@@ -374,7 +383,8 @@ impl Server {
             drop(talk);
             self.deliver(mail);
             sent?;
-            if want != Want::Write {
+            // What is to be said after mail, its other thread says.
+            if want != Want::Write || matches!(news, News::Deliver(_)) {
                 return Ok(want);
             }
             news = match self.stop.requested() && !drained {
@@ -388,6 +398,7 @@ impl Server {
     fn send(&self, connection: &Connection, talk: &mut Talk, input: &[u8]) -> Result<(), End> {
         let repeated = talk.output.repeated(input);
         let mut taken: usize = 0;
+        let mut quiet = Duration::ZERO;
         loop {
             let rest = match taken.checked_sub(repeated.len()) {
                 None => &repeated[taken..],
@@ -405,13 +416,20 @@ impl Server {
             match (&connection.stream).write(rest) {
                 Ok(n) => {
                     taken += n;
+                    quiet = Duration::ZERO;
                     connection.sent.fetch_add(n as u64, Ordering::Relaxed);
                 }
+                Err(_) if connection.is_overdue() => return Err(End::Slow),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     // It will look for itself before it reads again.
                     connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    quiet += self.nap();
+                    if quiet < self.idle {
+                        continue;
+                    }
+                    quiet = Duration::ZERO;
                     let Talk { session, output, want, .. } = talk;
                     *want = News::Idle.tell(&mut **session, output);
                     connection.hear_failure(output);
@@ -422,6 +440,11 @@ impl Server {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The longest sleep in `write`: after it, it looks whether it was given up meanwhile.
+    fn nap(&self) -> Duration {
+        self.idle.min(self.limits.linger).max(SHORTEST)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -65,6 +65,14 @@ impl Session for Watched {
     fn drain(&mut self, out: &mut Output) -> Want {
         self.inside.drain(out)
     }
+
+    fn overflow(&mut self, out: &mut Output) {
+        self.inside.overflow(out);
+    }
+
+    fn end(&mut self, why: &str, out: &mut Output) {
+        self.inside.end(why, out);
+    }
 }
 
 /// Whether it begins with a record that is a ClientHello and nothing else (RFC 8446, 4 and 5.1): by

@@ -185,6 +185,20 @@ impl Session for Secured {
         self.drains = true;
         self.answer(out)
     }
+
+    fn overflow(&mut self, out: &mut Output) {
+        self.tell(out, |inside, out| {
+            inside.overflow(out);
+            Want::Close
+        });
+        self.farewell(out);
+    }
+
+    fn end(&mut self, why: &str, out: &mut Output) {
+        if let Stage::Open(inside) = &mut self.stage {
+            inside.end(why, out);
+        }
+    }
 }
 
 impl Secured {

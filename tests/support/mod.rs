@@ -266,6 +266,20 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until the other side's kernel has all that was written. What this one's still holds has not
+/// arrived, though `write` has taken it.
+pub fn all_arrived(stream: &TcpStream) {
+    let [local, remote] = [stream.local_addr(), stream.peer_addr()]
+        .map(|address| format!(":{:04X}", address.expect("it is connected").port()));
+    eventually("all has arrived", || {
+        // Local address, remote address, state, tx_queue:rx_queue (proc(5)).
+        let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let line = lines.find(|line| line[1].ends_with(&local) && line[2].ends_with(&remote));
+        line.expect("it is connected over IPv4")[4].starts_with("00000000:")
+    });
+}
+
 /// Bytes that differ for each seed and repeat only after a long while.
 pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

@@ -9,14 +9,14 @@ use nix::poll::PollTimeout;
 use super::connection::{Connection, State};
 use super::{ACCEPT_BATCH, Server, is_tenant, tenant};
 use crate::engine::journal::{Departure, End};
-use crate::engine::{LINGER, LINGER_STOPPING, News, QUEUE, all_sent, explain};
+use crate::engine::{LINGER_STOPPING, News, QUEUE, all_sent, explain};
 use crate::session::ConnectionId;
 
 impl Server {
     /// All is said. Where the peer may still be sending, our end closes first, once the kernel has
     /// sent what it took.
     pub(super) fn finish(&mut self, id: ConnectionId) {
-        let linger = if self.deadline.is_some() { LINGER_STOPPING } else { LINGER };
+        let linger = if self.deadline.is_some() { LINGER_STOPPING } else { self.limits.linger };
         let Some(connection) = tenant(&mut self.connections, id) else {
             return;
         };
@@ -43,8 +43,22 @@ impl Server {
     pub(super) fn fail(&mut self, id: ConnectionId, why: Cow<'static, str>) {
         self.failures.insert(id, why);
         if tenant(&mut self.connections, id).is_some_and(|connection| !connection.eof) {
-            self.linger(id, LINGER);
+            self.linger(id, self.limits.linger);
         }
+    }
+
+    /// It does not read its mail. It may have what waits, and its session's last words, if it takes
+    /// them soon.
+    pub(super) fn overflow(&mut self, id: ConnectionId) {
+        let Some(connection) = tenant(&mut self.connections, id) else {
+            return;
+        };
+        self.output.clear();
+        connection.state = News::Overflow.tell(&mut *connection.session, &mut self.output).into();
+        connection.hold(self.output.bytes(), 0);
+        self.output.move_mail(&mut self.letters);
+        self.failures.insert(id, End::Slow.why().into_owned().into());
+        self.linger(id, self.limits.linger);
     }
 
     /// It ends when its peer does, and after this time in any case.
@@ -58,8 +72,12 @@ impl Server {
         if tenant(&mut self.connections, id).is_none() {
             return;
         }
-        let connection = self.connections.remove(id.slot());
+        let mut connection = self.connections.remove(id.slot());
         let end = self.failures.remove(&id).map_or(end, End::Failed);
+        self.output.clear();
+        let why = end.why();
+        News::End(&why).tell(&mut *connection.session, &mut self.output);
+        self.output.move_mail(&mut self.letters);
         explain!("{id} is closed; slot {} is free for the next caller", id.slot());
         let opened = Duration::from_millis(connection.opened);
         self.journal.departed(&Departure {
@@ -68,7 +86,7 @@ impl Server {
             received: connection.received,
             sent: connection.sent,
             stayed: (self.now - self.start).saturating_sub(opened),
-            end: &end,
+            why: &why,
         });
     }
 

@@ -8,9 +8,16 @@ use crate::engine::journal::End;
 use crate::session::Mail;
 
 impl Server {
+    /// Hands on all mail that was posted. Whoever is cut off by it may post some more.
+    pub(super) fn deliver_all(&mut self) {
+        while let Some(mail) = self.letters.pop_front() {
+            self.deliver(&mail);
+        }
+    }
+
     /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
     /// turn, so that many letters cost one write.
-    pub(super) fn deliver(&mut self, mail: &Mail) {
+    fn deliver(&mut self, mail: &Mail) {
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
         };
@@ -33,7 +40,7 @@ impl Server {
             match connection.flush(self.clock.tick()) {
                 Err(error) => return self.close(mail.to, End::Broken(error)),
                 Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
-                    return self.close(mail.to, End::Slow);
+                    self.overflow(mail.to);
                 }
                 Ok(()) => {}
             }

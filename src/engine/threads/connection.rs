@@ -34,6 +34,8 @@ pub struct Connection {
     pub over: AtomicBool,
     /// Why it was cut off from outside, if it was.
     pub cut: OnceLock<End>,
+    /// When it ends, having taken its mail or not, if it was given up.
+    pub given_up: OnceLock<Instant>,
 }
 
 /// A session, and what it has to say.
@@ -50,6 +52,22 @@ impl Connection {
     pub fn cut_off(&self, end: End) {
         let _ = self.cut.set(end);
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// It does not read its mail: it has until then to take what waits.
+    pub fn give_up(&self, until: Instant) {
+        let _ = self.cut.set(End::Slow);
+        let _ = self.given_up.set(until);
+    }
+
+    /// Whether it was given up, and the time it had is over.
+    pub fn is_overdue(&self) -> bool {
+        self.given_up.get().is_some_and(|until| *until <= Instant::now())
+    }
+
+    /// Whether it was given up, and has taken all its mail.
+    pub fn has_overflowed(&self) -> bool {
+        self.mailbox.as_ref().is_some_and(Mailbox::has_overflowed)
     }
 
     /// Its session may have given up, and said why.

@@ -12,10 +12,10 @@ use nix::poll::PollTimeout;
 use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::Signal::SIGURG;
 
-use super::connection::Connection;
+use super::connection::{Connection, Talk};
 use super::{Door, Server, Socket, WAKE_AGAIN};
 use crate::engine::journal::{Departure, End};
-use crate::engine::{LINGER, LINGER_STOPPING, all_sent, explain};
+use crate::engine::{LINGER_STOPPING, News, all_sent, explain};
 
 /// How long threads may take to leave once their sockets were shut.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -25,7 +25,8 @@ impl Server {
     /// is thrown away until its end does.
     pub(super) fn finish(&self, connection: &Connection, input: &mut [u8]) -> Result<(), End> {
         // A peer with which its session has given up is not waited for when it takes nothing more.
-        let most = if connection.cut.get().is_some() { LINGER.min(self.idle) } else { self.idle };
+        let linger = self.limits.linger;
+        let most = if connection.cut.get().is_some() { linger.min(self.idle) } else { self.idle };
         let patience = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
         loop {
             connection.noticed.store(self.stop.requested(), Ordering::Relaxed);
@@ -42,7 +43,7 @@ impl Server {
         loop {
             let stopping = self.stop.requested();
             connection.noticed.store(stopping, Ordering::Relaxed);
-            let most = if stopping { LINGER_STOPPING } else { LINGER };
+            let most = if stopping { LINGER_STOPPING } else { linger };
             explain!("{}: done: our end is closed, its end has {most:?}", connection.id);
             let left = most.saturating_sub(since.elapsed());
             if left.is_zero() {
@@ -59,9 +60,17 @@ impl Server {
         }
     }
 
-    /// The only place where a connection ends: mail no longer finds it, its socket is closed, its
-    /// seat is free.
+    /// The only place where a connection ends: its session is told, mail no longer finds it, its
+    /// socket is closed, its seat is free.
     pub(super) fn close(&self, connection: Arc<Connection>, received: u64, end: End) {
+        let why = connection.cut.get().unwrap_or(&end).why();
+        let mail = {
+            let Talk { session, output, .. } = &mut *connection.talk();
+            output.clear();
+            News::End(&why).tell(&mut **session, output);
+            output.take_mail()
+        };
+        self.deliver(mail);
         self.table().connections.remove(connection.id.slot());
         self.journal.departed(&Departure {
             id: connection.id,
@@ -69,13 +78,14 @@ impl Server {
             received,
             sent: connection.sent.load(Ordering::Relaxed),
             stayed: connection.opened.elapsed(),
-            end: connection.cut.get().unwrap_or(&end),
+            why: &why,
         });
         explain!(
             "{}: its thread ends; slot {} is free for the next caller",
             connection.id,
             connection.id.slot()
         );
+        drop(why);
         drop(connection);
         self.table().seats -= 1;
         self.left.notify_all();

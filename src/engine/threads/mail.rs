@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::{Server, WAKE_AGAIN};
@@ -13,7 +13,7 @@ use crate::engine::journal::End;
 use crate::engine::{News, explain};
 use crate::session::{Mail, Want};
 
-/// How long a full mailbox may hold up the client that posts to it, before its owner is cut off.
+/// How long a full mailbox may hold up the client that posts to it, before its owner is given up.
 const MAIL_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Server {
@@ -39,7 +39,8 @@ impl Server {
     }
 
     /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
-    /// does not make room in time is cut off.
+    /// does not make room in time is given up: it may have what waits, and its session's last words,
+    /// if it takes them soon.
     pub(super) fn deliver(&self, mail: Vec<Mail>) {
         for Mail { to, bytes } in mail {
             let receiver = self.table().connections.get(to.slot()).cloned();
@@ -50,7 +51,7 @@ impl Server {
                 continue;
             };
             if !mailbox.put(bytes, self.limits.backlog_bytes, MAIL_PATIENCE) {
-                receiver.cut_off(End::Slow);
+                receiver.give_up(Instant::now() + self.limits.linger);
             }
         }
     }

@@ -16,20 +16,26 @@ struct Letters {
     queue: Vec<Arc<[u8]>>,
     bytes: usize,
     closed: bool,
+    /// It stayed full, and nothing is taken any more.
+    overflowed: bool,
     disturbed: bool,
 }
 
 impl Mailbox {
     /// Puts a letter in. While more than `limit` bytes wait, it sleeps, for `patience` at most.
-    /// `false`: the box stayed full, and the letter was not taken. A closed box takes everything,
+    /// `false`: the box stayed full, and has taken its last letter. A closed box takes everything,
     /// for nobody will miss it.
     pub fn put(&self, letter: Arc<[u8]>, limit: usize, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut letters = self.lock();
         // An empty box takes any letter, or one longer than the limit would never arrive.
-        while letters.bytes > 0 && letters.bytes + letter.len() > limit && !letters.closed {
+        let is_full = |letters: &Letters| {
+            letters.overflowed || letters.bytes > 0 && letters.bytes + letter.len() > limit
+        };
+        while !letters.closed && is_full(&letters) {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || letters.overflowed {
+                letters.overflowed = true;
                 return false;
             }
             // Asleep here until the other peer has read: the backpressure between two clients.
@@ -41,13 +47,14 @@ impl Mailbox {
         true
     }
 
-    /// Takes all letters, asleep until there is one. `None`: the box was closed.
+    /// Takes all letters, asleep until there is one. `None`: the box was closed, or has overflowed
+    /// and given its last letters.
     pub fn take(&self) -> Option<Vec<Arc<[u8]>>> {
         let mut letters = self.lock();
-        while letters.queue.is_empty() && !letters.closed {
+        while letters.queue.is_empty() && !letters.closed && !letters.overflowed {
             letters = self.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
         }
-        if letters.closed {
+        if letters.closed || letters.queue.is_empty() {
             return None;
         }
         letters.bytes = 0;
@@ -59,6 +66,12 @@ impl Mailbox {
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
+    }
+
+    /// Whether it stayed full once, and all that it had taken by then was delivered.
+    pub fn has_overflowed(&self) -> bool {
+        let letters = self.lock();
+        letters.overflowed && letters.closed
     }
 
     /// Wakes the thread that only waits for the end.

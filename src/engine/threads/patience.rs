@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const TOO_LONG: u32 = 16;
 
 /// The shortest sleep; none would be for ever.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Asleep is the only way in which a thread can wait, so the time it has slept in vain is summed up.
 pub struct Patience {

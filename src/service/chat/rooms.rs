@@ -277,19 +277,14 @@ pub fn names(turn: &mut Turn, parameters: &[&str]) {
             let all = turn.state.channels.keys().cloned().collect::<Vec<_>>();
             *turn.listing = Some(Listing::Names(all.into_iter()));
         }
-        Some(&name) => {
-            let folded = fold(name);
-            let shown = turn
-                .state
-                .channels
-                .get(&folded)
-                .filter(|channel| channel.is_visible_to(turn.me))
-                .map(|channel| channel.name.clone());
-            if shown.is_some() {
-                names_of(turn, &folded);
+        Some(&list) => {
+            for folded in targets(list).map(fold) {
+                let channel = turn.state.channels.get(&folded);
+                if channel.is_some_and(|channel| channel.is_visible_to(turn.me)) {
+                    names_of(turn, &folded);
+                }
             }
-            let name = shown.as_deref().unwrap_or(name);
-            turn.numeric(RPL_ENDOFNAMES, &[name], "End of /NAMES list");
+            turn.numeric(RPL_ENDOFNAMES, &[list], "End of /NAMES list");
         }
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod certificate;
 pub mod datagram;
+pub mod irc;
 pub mod load;
+pub mod ngircd;
 pub mod person;
 pub mod post;
 pub mod run;

@@ -21,7 +21,7 @@ pub struct Encryption {
     /// the run, and prints its fingerprint, by which clients can trust it (`socklab client --tls
     /// --pin`). Datagrams are not encrypted, so --udp and --udp-only exclude it.
     #[arg(long, conflicts_with = "datagrams")]
-    tls: bool,
+    pub tls: bool,
     /// The server's certificate, and the chain to its authority (PEM)
     ///
     /// SIGHUP has this file and --key read again. Connections stay; new ones get the new

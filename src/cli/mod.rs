@@ -1,6 +1,7 @@
 //! The command line: clap lives here and nowhere else.
 
 mod bench;
+mod chat_server;
 mod client;
 mod encryption;
 mod escaped;
@@ -56,7 +57,7 @@ struct Verbosity {
 
 #[derive(Subcommand)]
 enum Command {
-    Server(server::Server),
+    Server(Box<server::Server>),
     Client(client::Client),
     Load(Box<load::Load>),
     Bench(Box<bench::Bench>),

@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use log::{info, warn};
 use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
-use socklab::service::{Chargen, Discard, Echo};
+use socklab::service::{Chargen, Chat, Discard, Echo};
 use socklab::session::{Responder, Service as AnyService};
 use socklab::tls::{Acceptor, Plain, Tls};
 
+use super::chat_server::ChatServer;
 use super::encryption::Encryption;
-use super::{Failure, reload, respawn, units};
+use super::{Failure, misused, reload, respawn, units};
 
 /// Serve a protocol until interrupted
 ///
@@ -37,9 +38,9 @@ pub struct Server {
     /// machine has, IPv4 included
     #[arg(long, default_value = "localhost")]
     host: String,
-    /// Port to listen on; 0 picks a free one
-    #[arg(long, default_value_t = 8000)]
-    port: u16,
+    /// Port to listen on; 0 picks a free one [default: 8000; for chat 6667, and 6697 over TLS]
+    #[arg(long)]
+    port: Option<u16>,
     /// Serve datagrams as well, on the same port
     ///
     /// An answer is never longer than the datagram it answers, leaves with one hop less (so that
@@ -82,7 +83,8 @@ pub struct Server {
     /// The server stops reading from it, so its own words never pile up beyond this: at most 128 KiB
     /// of them with the poll engine, 64 KiB with threads (over TLS as much again that waits to be
     /// decrypted). What other clients send to it may fill the rest; beyond that it is cut off.
-    #[arg(long, value_name = "SIZE", value_parser = units::backlog, default_value = "1MiB")]
+    #[arg(long, value_name = "SIZE", visible_alias = "sendq", value_parser = units::backlog,
+        default_value = "1MiB")]
     backlog_bytes: usize,
     /// How long clients may take to finish once the server was told to stop
     ///
@@ -98,9 +100,11 @@ pub struct Server {
     // The last one, for what follows would be among its options in the help.
     #[command(flatten)]
     encryption: Encryption,
+    #[command(flatten)]
+    chat: ChatServer,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Service {
     /// Everything comes back (RFC 862)
     Echo,
@@ -108,6 +112,8 @@ enum Service {
     Discard,
     /// An endless pattern of characters (RFC 864)
     Chargen,
+    /// Rooms that every IRC client can join (RFC 1459, 2812, IRCv3)
+    Chat,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -119,19 +125,22 @@ enum EngineName {
 }
 
 impl Service {
-    fn streams(self) -> Arc<dyn AnyService> {
+    /// What answers datagrams, where they make sense.
+    fn datagrams(self) -> Option<Arc<dyn Responder>> {
         match self {
-            Service::Echo => Arc::new(Echo),
-            Service::Discard => Arc::new(Discard),
-            Service::Chargen => Arc::new(Chargen),
+            Service::Echo => Some(Arc::new(Echo)),
+            Service::Discard => Some(Arc::new(Discard)),
+            Service::Chargen => Some(Arc::new(Chargen)),
+            Service::Chat => None,
         }
     }
 
-    fn datagrams(self) -> Arc<dyn Responder> {
-        match self {
-            Service::Echo => Arc::new(Echo),
-            Service::Discard => Arc::new(Discard),
-            Service::Chargen => Arc::new(Chargen),
+    /// Where its clients look for it.
+    fn port(self, tls: bool) -> u16 {
+        match (self, tls) {
+            (Service::Chat, false) => 6667,
+            (Service::Chat, true) => 6697,
+            _ => 8000,
         }
     }
 }
@@ -143,6 +152,12 @@ const RATE_PER_SOURCE: u32 = 1000;
 impl Server {
     /// Serves until told to stop.
     pub fn run(self) -> Result<(), Failure> {
+        if self.service != Service::Chat && self.chat != ChatServer::default() {
+            misused("server", "the options of chat (--name, --motd, …) go with `server chat`");
+        }
+        if self.service == Service::Chat && (self.udp || self.udp_only) {
+            misused("server", "chat is spoken over TCP; leave out --udp");
+        }
         let engine = match self.engine {
             EngineName::Poll => Engine::Poll,
             EngineName::Threads => Engine::Threads,
@@ -178,13 +193,14 @@ impl Server {
             false => format!("{} clients at most", limits.max_clients),
         };
         info!("{} on the {engine} engine, {carries}", name.get_name());
-        let service = self.streams(acceptor.as_ref());
+        let service = self.streams(acceptor.as_ref())?;
         let streams = listeners
             .into_iter()
             .map(|listener| Endpoint::Stream { listener, service: service.clone() });
-        let datagrams = sockets
-            .into_iter()
-            .map(|socket| Endpoint::Datagram { socket, responder: self.service.datagrams() });
+        let responder = self.service.datagrams();
+        let datagrams = sockets.into_iter().zip(responder.into_iter().cycle());
+        let datagrams =
+            datagrams.map(|(socket, responder)| Endpoint::Datagram { socket, responder });
         let endpoints = streams.chain(datagrams).collect();
         announce(&announcement);
         engine
@@ -194,14 +210,19 @@ impl Server {
         Ok(())
     }
 
-    fn streams(&self, acceptor: Option<&Acceptor>) -> Arc<dyn AnyService> {
-        let service = self.service.streams();
-        match acceptor {
+    fn streams(&self, acceptor: Option<&Acceptor>) -> Result<Arc<dyn AnyService>, Failure> {
+        let service: Arc<dyn AnyService> = match self.service {
+            Service::Echo => Arc::new(Echo),
+            Service::Discard => Arc::new(Discard),
+            Service::Chargen => Arc::new(Chargen),
+            Service::Chat => Arc::new(Chat::new(self.chat.clone().settings(acceptor.is_some())?)),
+        };
+        Ok(match acceptor {
             Some(acceptor) => {
                 Arc::new(Tls::new(service, acceptor, self.encryption.handshake_timeout))
             }
             None => Arc::new(Plain(service)),
-        }
+        })
     }
 
     fn prepare_for_signals(&self, acceptor: Option<&Acceptor>) -> io::Result<Arc<Stop>> {
@@ -215,13 +236,14 @@ impl Server {
     }
 
     fn listen(&self) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), Failure> {
+        let port = self.port.unwrap_or(self.service.port(self.encryption.tls));
         let (listeners, sockets) = match (self.udp, self.udp_only) {
-            (_, true) => (Vec::new(), engine::listen_datagrams(&self.host, self.port)?),
-            (true, _) => engine::listen_both(&self.host, self.port)?,
-            _ => (engine::listen(&self.host, self.port)?, Vec::new()),
+            (_, true) => (Vec::new(), engine::listen_datagrams(&self.host, port)?),
+            (true, _) => engine::listen_both(&self.host, port)?,
+            _ => (engine::listen(&self.host, port)?, Vec::new()),
         };
         if !self.allow_reflection
-            && self.service.datagrams().reflects()
+            && self.service.datagrams().is_some_and(|responder| responder.reflects())
             && let Some(socket) = sockets.iter().find(|socket| !is_loopback(socket))
         {
             return Err(format!(

@@ -6,5 +6,6 @@ mod discard;
 mod echo;
 
 pub use chargen::Chargen;
+pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;

@@ -52,7 +52,7 @@ on_both_engines! {
             assert_eq!(ann.next().command(), "CAP");
             ann.introduce("ann");
             ann.say("CAP LIST");
-            ann.hear("CAP ? LIST *");
+            ann.hear("CAP * LIST *");
             ann.say("CAP END");
             ann.hear("001 ann *");
             ann.say("QUIT");

@@ -244,7 +244,10 @@ on_both_engines! {
         eve.hear_nothing();
         eve.say("WHOIS ann");
         eve.hear("311 eve ann * * * :Ann of the Lake");
-        ann.ask("SETNAME", &["461 ann SETNAME *"]);
+        ann.say("SETNAME");
+        let refusal = ann.next();
+        let known = ["461 ann SETNAME *", "FAIL SETNAME INVALID_REALNAME *"];
+        assert!(known.iter().any(|known| refusal.is(known)), "{refusal}");
         let much = "x".repeat(400);
         ann.ask(&format!("SETNAME :{much}"), &["FAIL SETNAME INVALID_REALNAME *"]);
         bob.hear_nothing();

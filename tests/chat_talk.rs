@@ -118,7 +118,15 @@ in_every_way! {
         let [mut ann, mut bob] = house.room("#room", ["ann", "bob"]);
         for round in 0..200 {
             let (command, target) = [("PRIVMSG", "#room"), ("NOTICE", "bob")][round % 2];
-            ann.ask(&format!("{command} {target} :{round}"), &[]);
+            match round % 3 {
+                0 => ann.ask(&format!("{command} {target} :{round}"), &[]),
+                // Whether the server reads them together or not.
+                _ => {
+                    let both = format!("{command} {target} :{round}\r\nPING now\r\n");
+                    ann.say_bytes(both.as_bytes());
+                    ann.hear("PONG * now");
+                }
+            }
             let heard = bob.flush();
             assert!(heard.len() == 1, "{round}: {heard:?} was heard before the PONG");
             assert!(heard[0].is(&format!(":ann {command} {target} {round}")));

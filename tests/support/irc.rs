@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use std::net::TcpStream;
 
 use socklab::engine::Engine;
+use socklab::service::Chat;
+use socklab::service::chat;
 use socklab::service::chat::message::{Message, Source, unescape};
+use socklab::service::chat::settings::{Operator, Secret};
 
 use super::Server;
 use super::ngircd::Ngircd;
@@ -29,6 +32,26 @@ pub struct Settings {
     pub motd: &'static [&'static str],
 }
 
+impl Settings {
+    /// The same as the server under test has it. It lets everybody talk as fast as they like.
+    pub fn ours(&self, secure: bool) -> chat::Settings {
+        let operator = |(name, password): (&str, &str)| Operator {
+            name: name.into(),
+            password: Secret::new(password),
+        };
+        chat::Settings {
+            name: NAME.into(),
+            motd: (!self.motd.is_empty())
+                .then(|| self.motd.iter().map(|line| line.to_string()).collect()),
+            password: self.password.map(Secret::new),
+            operators: self.operator.into_iter().map(operator).collect(),
+            secure,
+            flood: None,
+            ..chat::Settings::default()
+        }
+    }
+}
+
 /// Where people talk.
 pub enum House {
     Ours(Reached<Server>),
@@ -43,8 +66,8 @@ impl From<Engine> for Way {
 
 /// The server under test. Nothing else here knows how it is made.
 pub fn start(way: impl Into<Way>, settings: &Settings) -> House {
-    let _ = way.into();
-    House::rival(settings)
+    let way = way.into();
+    House::Ours(way.start(Chat::new(settings.ours(way.tls))))
 }
 
 /// The same with nothing special about it.
@@ -145,6 +168,8 @@ pub struct Talker {
 
 impl Talker {
     pub fn of(peer: Peer) -> Talker {
+        // Lines are short, and the next one does not wait for the last one to be acknowledged.
+        peer.tcp.set_nodelay(true).expect("it is connected");
         Talker { peer, nick: "*".into(), synced: 0, log: VecDeque::new() }
     }
 

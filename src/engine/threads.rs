@@ -48,7 +48,7 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure,
     datagram_addresses, explain,
 };
-use crate::session::{ConnectionId, Output, Service, Want};
+use crate::session::{ConnectionId, Mail, Output, Service, Want};
 
 /// What the first read takes. An idle client pins one page of it.
 const READ_FIRST: usize = 4096;
@@ -363,28 +363,25 @@ impl Server {
     fn tell(&self, connection: &Connection, mut news: News) -> Result<Want, End> {
         loop {
             let mut talk = connection.talk();
-            if talk.want == Want::Close {
-                // The other thread has heard its last word.
-                return Ok(Want::Close);
+            // What was posted before it is heard before it.
+            let letters = connection.mailbox.as_ref().map(Mailbox::take).unwrap_or_default();
+            if !letters.is_empty() && talk.want != Want::Close {
+                explain!("{}: {} letters, one write for all", connection.id, letters.len());
+                self.say(connection, &mut talk, News::Deliver(&letters)).1?;
+            }
+            // After its last word, which the other thread may have heard, nothing is told; and what
+            // is to be said after mail, the other thread says.
+            if talk.want == Want::Close || matches!(news, News::Deliver(_)) {
+                return Ok(talk.want);
             }
             talk.drained |= matches!(news, News::Drain);
-            let Talk { session, output, want, .. } = &mut *talk;
-            output.clear();
-            *want = news.tell(&mut **session, output);
-            if let Some(at) = output.take_wake() {
-                connection.set_wake(at);
-            }
-            connection.hear_failure(output);
-            // Its own socket may be broken; its mail was posted all the same.
-            let sent = self.send(connection, &mut talk, news.input());
-            let mail = talk.output.take_mail();
+            let (mail, sent) = self.say(connection, &mut talk, news);
             let (want, drained) = (talk.want, talk.drained);
-            // The lock goes before mail does: its receiver may be posting to this one.
+            // The lock goes before it sleeps: a receiver may be posting to this one.
             drop(talk);
             self.deliver(mail);
             sent?;
-            // What is to be said after mail, its other thread says.
-            if want != Want::Write || matches!(news, News::Deliver(_)) {
+            if want != Want::Write {
                 return Ok(want);
             }
             news = match self.stop.requested() && !drained {
@@ -392,6 +389,27 @@ impl Server {
                 false => News::Produce,
             };
         }
+    }
+
+    /// Tells the session one thing, hands on its mail and sends what it says. Mail whose receivers
+    /// have to be waited for comes back.
+    fn say(
+        &self,
+        connection: &Connection,
+        talk: &mut Talk,
+        news: News,
+    ) -> (Vec<Mail>, Result<(), End>) {
+        let Talk { session, output, want, .. } = talk;
+        output.clear();
+        *want = news.tell(&mut **session, output);
+        if let Some(at) = output.take_wake() {
+            connection.set_wake(at);
+        }
+        connection.hear_failure(output);
+        // Mail goes first: whoever hears the answer may count on what went before it. And its own
+        // socket may be broken.
+        let mail = self.post(output.take_mail());
+        (mail, self.send(connection, talk, news.input()))
     }
 
     /// Sends all that was said. The session is told when the peer takes nothing for the idle time.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::{Server, WAKE_AGAIN};
+use crate::engine::News;
 use crate::engine::journal::End;
-use crate::engine::{News, explain};
 use crate::session::{Mail, Want};
 
 /// How long a full mailbox may hold up the client that posts to it, before its owner is given up.
@@ -38,22 +38,38 @@ impl Server {
         end
     }
 
-    /// Puts mail into the mailboxes of those it is for. Whoever has left gets none, and whoever
-    /// does not make room in time is given up: it may have what waits, and its session's last words,
-    /// if it takes them soon.
+    /// Puts mail into mailboxes, as far as nobody has to be waited for. The rest comes back, in
+    /// order.
+    pub(super) fn post(&self, mut mail: Vec<Mail>) -> Vec<Mail> {
+        let limit = self.limits.backlog_bytes;
+        let full = mail.iter().position(|mail| {
+            let receiver = self.receiver(mail);
+            let mailbox = receiver.as_ref().and_then(|receiver| receiver.mailbox.as_ref());
+            mailbox.is_some_and(|mailbox| !mailbox.try_put(&mail.bytes, limit))
+        });
+        mail.drain(..full.unwrap_or(mail.len()));
+        mail
+    }
+
+    /// Puts mail into mailboxes, and waits for those that are full. Whoever does not make room in
+    /// time is given up: it may have what waits, and its session's last words, if it takes them soon.
     pub(super) fn deliver(&self, mail: Vec<Mail>) {
-        for Mail { to, bytes } in mail {
-            let receiver = self.table().connections.get(to.slot()).cloned();
-            let Some(receiver) = receiver.filter(|receiver| receiver.id == to) else {
+        for mail in mail {
+            let Some(receiver) = self.receiver(&mail) else {
                 continue;
             };
-            let Some(mailbox) = &receiver.mailbox else {
-                continue;
-            };
-            if !mailbox.put(bytes, self.limits.backlog_bytes, MAIL_PATIENCE) {
+            if let Some(mailbox) = &receiver.mailbox
+                && !mailbox.put(&mail.bytes, self.limits.backlog_bytes, MAIL_PATIENCE)
+            {
                 receiver.give_up(Instant::now() + self.limits.linger);
             }
         }
+    }
+
+    /// Whom it is for; nobody where that one has left.
+    fn receiver(&self, mail: &Mail) -> Option<Arc<Connection>> {
+        let receiver = self.table().connections.get(mail.to.slot()).cloned();
+        receiver.filter(|receiver| receiver.id == mail.to)
     }
 
     /// The second thread of a session that takes mail.
@@ -62,9 +78,9 @@ impl Server {
             return;
         };
         // Asleep here until somebody posts.
-        while let Some(letters) = mailbox.take() {
-            explain!("{}: {} letters to deliver, one write for all", connection.id, letters.len());
-            match self.tell(connection, News::Deliver(&letters)) {
+        while mailbox.wait_for_letters() {
+            // Its other thread may take them first, on its way to something else.
+            match self.tell(connection, News::Deliver(&[])) {
                 Ok(Want::Close) => break,
                 Ok(_) => {}
                 Err(end) => connection.cut_off(end),

@@ -22,44 +22,55 @@ struct Letters {
 }
 
 impl Mailbox {
-    /// Puts a letter in. While more than `limit` bytes wait, it sleeps, for `patience` at most.
-    /// `false`: the box stayed full, and has taken its last letter. A closed box takes everything,
-    /// for nobody will miss it.
-    pub fn put(&self, letter: Arc<[u8]>, limit: usize, patience: Duration) -> bool {
+    /// Puts a letter in, unless more than `limit` bytes wait. `false`: the letter was not taken.
+    pub fn try_put(&self, letter: &Arc<[u8]>, limit: usize) -> bool {
+        let mut letters = self.lock();
+        let taken = !letters.is_full_for(letter, limit);
+        if taken {
+            letters.add(letter);
+            self.changed.notify_all();
+        }
+        taken
+    }
+
+    /// The same, but while the box is full, it sleeps, for `patience` at most. `false`: the box
+    /// stayed full, and has taken its last letter.
+    pub fn put(&self, letter: &Arc<[u8]>, limit: usize, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut letters = self.lock();
-        // An empty box takes any letter, or one longer than the limit would never arrive.
-        let is_full = |letters: &Letters| {
-            letters.overflowed || letters.bytes > 0 && letters.bytes + letter.len() > limit
-        };
-        while !letters.closed && is_full(&letters) {
+        while letters.is_full_for(letter, limit) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || letters.overflowed {
                 letters.overflowed = true;
+                self.changed.notify_all();
                 return false;
             }
             // Asleep here until the other peer has read: the backpressure between two clients.
             letters = self.wait(letters, left);
         }
-        letters.bytes += letter.len();
-        letters.queue.push(letter);
+        letters.add(letter);
         self.changed.notify_all();
         true
     }
 
-    /// Takes all letters, asleep until there is one. `None`: the box was closed, or has overflowed
-    /// and given its last letters.
-    pub fn take(&self) -> Option<Vec<Arc<[u8]>>> {
+    /// Sleeps until there is a letter. `false`: there will be none, for the box was closed, or has
+    /// overflowed and given its last letters.
+    pub fn wait_for_letters(&self) -> bool {
         let mut letters = self.lock();
         while letters.queue.is_empty() && !letters.closed && !letters.overflowed {
             letters = self.changed.wait(letters).unwrap_or_else(PoisonError::into_inner);
         }
-        if letters.closed || letters.queue.is_empty() {
-            return None;
+        !letters.closed && !letters.queue.is_empty()
+    }
+
+    /// Takes all letters there are.
+    pub fn take(&self) -> Vec<Arc<[u8]>> {
+        let mut letters = self.lock();
+        if letters.bytes > 0 {
+            letters.bytes = 0;
+            self.changed.notify_all();
         }
-        letters.bytes = 0;
-        self.changed.notify_all();
-        Some(mem::take(&mut letters.queue))
+        mem::take(&mut letters.queue)
     }
 
     /// No more letters: wakes whoever sleeps here.
@@ -104,5 +115,19 @@ impl Mailbox {
     ) -> MutexGuard<'a, Letters> {
         let waited = self.changed.wait_timeout(letters, left);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Letters {
+    /// An empty box takes any letter, or one longer than the limit would never arrive; a closed one
+    /// takes everything, for nobody will miss it.
+    fn is_full_for(&self, letter: &Arc<[u8]>, limit: usize) -> bool {
+        let full = self.bytes > 0 && self.bytes + letter.len() > limit;
+        (self.overflowed || full) && !self.closed
+    }
+
+    fn add(&mut self, letter: &Arc<[u8]>) {
+        self.bytes += letter.len();
+        self.queue.push(letter.clone());
     }
 }

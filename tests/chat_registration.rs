@@ -78,7 +78,8 @@ in_every_way! {
         let mut rivals = [house.call(), house.call()];
         rivals.iter_mut().for_each(|rival| rival.say("NICK ann"));
         rivals.iter_mut().for_each(|rival| rival.say("USER ann 0 * :Ann"));
-        let welcomed = rivals.map(|mut rival| rival.next().is("001 ann *"));
+        // Both stay until both were answered.
+        let welcomed = rivals.each_mut().map(|rival| rival.next().is("001 ann *"));
         assert!(welcomed[0] != welcomed[1]);
     }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::eventually;
 use super::irc::{NAME, Settings};
@@ -17,7 +18,10 @@ pub struct Ngircd {
 
 impl Ngircd {
     pub fn start(settings: &Settings) -> Ngircd {
-        // It takes no socket, and knows no port 0. Who is faster than it here makes it exit.
+        // It takes no socket, and knows no port 0. Who is faster than it makes it exit, and in this
+        // process nobody tries meanwhile.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
             let address = listener.local_addr().expect("it is bound");
@@ -44,12 +48,12 @@ impl Ngircd {
             .spawn()
             .expect("ngircd can be started");
         let mut ngircd = Ngircd { child, address, configuration };
-        let mut runs = true;
-        eventually("ngircd listens", || {
-            runs = ngircd.child.try_wait().expect("it can be waited for").is_none();
-            !runs || TcpStream::connect(address).is_ok()
-        });
-        runs.then_some(ngircd)
+        eventually("ngircd listens", || !ngircd.runs() || TcpStream::connect(address).is_ok());
+        ngircd.runs().then_some(ngircd)
+    }
+
+    fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_none()
     }
 }
 

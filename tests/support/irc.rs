@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::TcpStream;
 
-use socklab::engine::Engine;
+use socklab::engine::{Engine, Limits};
 use socklab::service::Chat;
 use socklab::service::chat;
 use socklab::service::chat::message::{Message, Source, unescape};
@@ -64,10 +64,15 @@ impl From<Engine> for Way {
     }
 }
 
-/// The server under test. Nothing else here knows how it is made.
+/// The server under test.
 pub fn start(way: impl Into<Way>, settings: &Settings) -> House {
     let way = way.into();
-    House::Ours(way.start(Chat::new(settings.ours(way.tls))))
+    open(way, settings.ours(way.tls), Limits::default())
+}
+
+/// The server under test, with everything that can be set. Nothing else here knows how it is made.
+pub fn open(way: impl Into<Way>, settings: chat::Settings, limits: Limits) -> House {
+    House::Ours(way.into().with_limits(Chat::new(settings), limits))
 }
 
 /// The same with nothing special about it.
@@ -318,7 +323,7 @@ impl Talker {
             self.log.pop_front();
         }
         let text = String::from_utf8_lossy(bytes);
-        let text: String = text.chars().take(300).collect();
+        let text: String = text.chars().take(160).collect();
         self.log.push_back(format!("{way} {}", text.escape_debug()));
     }
 

@@ -187,7 +187,7 @@ in_every_way! {
             most += 1;
             assert!(most < 1000, "there is no end to it");
         };
-        assert!(refusal.is(&format!("478 ann #room * *")), "{refusal}");
+        assert!(refusal.is("478 ann #room * *"), "{refusal}");
         assert!(most >= 10);
         ann.hear_nothing();
         ann.ask("MODE #room -b guest0!*@*", &[":ann MODE #room -b guest0!*@*"]);

@@ -64,12 +64,12 @@ in_every_way! {
     fn a_nick_that_is_taken_is_refused_and_another_one_will_do(way) {
         let house = house(way);
         let _ann = house.talker("ann");
-        for taken in ["ann", "ANN"] {
-            let mut bob = house.call();
-            bob.introduce(taken);
-            bob.hear(&format!("433 * {taken} *"));
-            bob.say("NICK bob");
-            bob.hear("001 bob *");
+        for (taken, free) in [("ann", "bob"), ("ANN", "eve")] {
+            let mut other = house.call();
+            other.introduce(taken);
+            other.hear(&format!("433 * {taken} *"));
+            other.say(&format!("NICK {free}"));
+            other.hear(&format!("001 {free} *"));
         }
     }
 

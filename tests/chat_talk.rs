@@ -112,6 +112,65 @@ in_every_way! {
         bob.ask("PRIVMSG ann :there?", &[]);
     }
 
+    fn nobody_speaks_for_others(way) {
+        let house = house(way);
+        let [mut ann, mut bob] = ["ann", "bob"].map(|nick| house.talker(nick));
+        let _eve = house.talker("eve");
+        ann.say(":ann PRIVMSG bob :it is me");
+        bob.hear(":ann!*@* PRIVMSG bob :it is me");
+        // It is not heard, or heard from who it is from.
+        ann.say(":eve!eve@127.0.0.1 PRIVMSG bob :it is eve");
+        ann.flush();
+        assert!(bob.flush().iter().all(|line| line.is(":ann PRIVMSG bob :it is eve")));
+    }
+
+    fn no_line_becomes_two(way) {
+        let house = house(way);
+        let [mut ann, mut bob] = ["ann", "bob"].map(|nick| house.talker(nick));
+        for text in [&b"one\rQUIT :two"[..], b"one\0two", b"one\r\rtwo"] {
+            ann.say_bytes(&[b"PRIVMSG bob :", text, b"\r\n"].concat());
+            ann.flush();
+            // `Line` has no LF, and each has one CR at its end, which is taken off.
+            for line in bob.flush() {
+                assert!(line.is(":ann PRIVMSG bob *"), "{line}");
+                assert!(!line.0.contains(&b'\r') && !line.0.contains(&0), "{line:?}");
+            }
+        }
+        ann.hear_nothing();
+    }
+
+    fn spaces_where_none_belong_make_no_parameters(way) {
+        let house = house(way);
+        let [mut ann, mut bob] = house.room("#room", ["ann", "bob"]);
+        for (line, shapes) in [
+            ("JOIN :#a b", &["403 ann * *", "476 ann * *"][..]),
+            ("WHOIS :a b", &["401 ann * *", "318 ann * *"]),
+            ("WHO :a b", &["315 ann * *"]),
+            ("WHOWAS :a b", &["406 ann * *", "369 ann * *"]),
+            ("NAMES :#a b", &["366 ann * *"]),
+            ("TOPIC :#a b", &["403 ann * *"]),
+            ("PART :#a b", &["403 ann * *"]),
+            ("MODE :#a b", &["403 ann * *"]),
+            ("MODE :a b", &["401 ann * *"]),
+            ("INVITE :a b #room", &["401 ann * *", "461 ann INVITE *"]),
+            ("KICK #room :a b", &["401 ann * *", "441 ann * #room *"]),
+            ("NICK :a b", &["432 ann * *"]),
+            ("CAP :a b", &["410 ann * *"]),
+            ("MODE #room +v :a b", &["401 ann * *", "441 ann * #room *"]),
+            ("MODE #room +b :a b", &["696 ann #room b * *", ":ann MODE #room +b *"]),
+            ("MONITOR + :a b", &["731 ann *"]),
+            ("STATS :a b", &["219 ann * *"]),
+            ("VERSION :a b", &["402 ann * *"]),
+            ("HELP :a b", &["524 ann * *"]),
+        ] {
+            ann.say(line);
+            for answer in ann.flush() {
+                assert!(shapes.iter().any(|shape| answer.is(shape)), "{line}: {answer}");
+            }
+        }
+        assert!(bob.flush().iter().all(|line| line.is(":ann MODE #room +b *")));
+    }
+
     /// Who has seen an answer may count on everybody having heard what was said before.
     fn what_was_said_before_an_answer_is_heard_before_another(way) {
         let house = house(way);

@@ -4,6 +4,7 @@ mod support;
 
 use support::irc::{Line, NAME, Settings, Talker, house, start};
 use support::on_both_engines;
+use support::way::Way;
 
 const RUN: Settings = Settings { password: None, operator: Some(("root", "toor")), motd: &[] };
 
@@ -125,6 +126,23 @@ on_both_engines! {
         // Those inside see the hidden room.
         ann.say("WHOIS ann");
         assert!(ann.flush().iter().any(|line| line.command() == "319" && line.text().contains("#hidden")));
+    }
+
+    fn whois_ends_with_what_was_asked(engine) {
+        let house = house(engine);
+        let [_ann, mut bob] = ["ann", "bob"].map(|nick| house.talker(nick));
+        bob.say("WHOIS Ann,BOB");
+        assert!(bob.flush().last().unwrap().is("318 bob Ann,BOB *"));
+    }
+
+    fn whois_tells_who_comes_over_tls(engine) {
+        for tls in [false, true] {
+            let house = house(Way { engine, tls });
+            let [_ann, mut bob] = ["ann", "bob"].map(|nick| house.talker(nick));
+            bob.say("WHOIS ann");
+            let told = bob.flush().iter().any(|line| line.is("671 bob ann *"));
+            assert_eq!(told, tls);
+        }
     }
 
     fn whois_tells_about_nobody(engine) {

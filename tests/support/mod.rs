@@ -5,7 +5,9 @@
 pub mod certificate;
 pub mod datagram;
 pub mod hall;
+pub mod irc;
 pub mod load;
+pub mod ngircd;
 pub mod person;
 pub mod post;
 pub mod run;

@@ -83,6 +83,11 @@ fn trusting(pin: &str) -> Connector {
 }
 
 impl<S> Reached<S> {
+    /// A server without TLS that was started elsewhere.
+    pub fn plain(server: S, address: SocketAddr) -> Reached<S> {
+        Reached { server, address, connector: None }
+    }
+
     /// A peer that has come through the handshake, where there is one.
     pub fn call(&self) -> Peer {
         self.call_with(TcpStream::connect(self.address).expect("the server accepts"))
@@ -116,6 +121,15 @@ impl<S> Reached<S> {
             broken: false,
         }
     }
+}
+
+/// Why there is no line to be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLine {
+    /// The server has said its last word.
+    Left,
+    /// The server says nothing.
+    Silent,
 }
 
 /// A peer that says and hears when the test wants it to, and only then.
@@ -189,6 +203,27 @@ impl Peer {
             self.turn();
         }
         self.heard.drain(..length).collect()
+    }
+
+    /// Hears one line, without its end, while what was begun goes out; or why there is none.
+    pub fn hear_line(&mut self) -> Result<Vec<u8>, NoLine> {
+        let since = Instant::now();
+        loop {
+            if let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = self.heard.drain(..=end).collect();
+                assert!(line.ends_with(b"\r\n"), "a line ends without CR: {line:?}");
+                line.truncate(end - 1);
+                return Ok(line);
+            }
+            if self.ended {
+                assert!(self.heard.is_empty(), "half a line: {:?}", self.heard);
+                return Err(NoLine::Left);
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(NoLine::Silent);
+            }
+            self.turn();
+        }
     }
 
     /// Says `bytes`, and checks that they come back.

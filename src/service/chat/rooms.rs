@@ -272,21 +272,12 @@ fn tell_topic(turn: &mut Turn, folded: &str) -> bool {
 }
 
 pub fn names(turn: &mut Turn, parameters: &[&str]) {
-    match parameters.first().filter(|name| !name.is_empty()) {
-        None => {
-            let all = turn.state.channels.keys().cloned().collect::<Vec<_>>();
-            *turn.listing = Some(Listing::Names(all.into_iter()));
-        }
-        Some(&list) => {
-            for folded in targets(list).map(fold) {
-                let channel = turn.state.channels.get(&folded);
-                if channel.is_some_and(|channel| channel.is_visible_to(turn.me)) {
-                    names_of(turn, &folded);
-                }
-            }
-            turn.numeric(RPL_ENDOFNAMES, &[list], "End of /NAMES list");
-        }
-    }
+    let asked = parameters.first().copied().unwrap_or_default();
+    let names: Vec<String> = match asked {
+        "" => turn.state.channels.keys().cloned().collect(),
+        list => targets(list).map(fold).collect(),
+    };
+    *turn.listing = Some(Listing::Names(names.into_iter(), asked.into()));
 }
 
 /// Answers who is on a channel. Those who are invisible are seen by its members only.

@@ -1,6 +1,7 @@
 //! The command line: clap lives here and nowhere else.
 
 mod bench;
+mod chat;
 mod client;
 mod encryption;
 mod escaped;
@@ -58,6 +59,7 @@ struct Verbosity {
 enum Command {
     Server(server::Server),
     Client(client::Client),
+    Chat(Box<chat::Chat>),
     Load(Box<load::Load>),
     Bench(Box<bench::Bench>),
     Report(report::Report),
@@ -129,6 +131,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Server(server) => server.run(),
         Command::Client(client) => client.run(),
+        Command::Chat(chat) => chat.run(),
         Command::Load(load) => load.run(),
         Command::Bench(bench) => bench.run(),
         Command::Report(report) => report.run(),

@@ -12,10 +12,12 @@ use assert_cmd::assert::Assert;
 use nix::sys::signal::Signal;
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
+use socklab::client::chat::Lines;
 use support::PATIENCE;
 use support::irc::{chat, host};
 use support::run::{Running, SOCKLAB, Scratch, socklab};
 use support::talk::{Host, Talker};
+use support::tls::{self, Authority};
 
 /// A script with `input`, in `#lab`.
 fn script(address: SocketAddr, input: impl Into<Vec<u8>>, arguments: &[&str]) -> Assert {
@@ -389,18 +391,52 @@ fn wrong_usage_has_exit_status_2() {
 
 #[test]
 fn plain_talk_to_a_server_in_tls_and_the_other_way_is_told() {
-    let tls = Host::of(|mut stream| {
+    let encrypted = Host::of(|mut stream| {
         let _ = stream.read(&mut [0; 512]);
         stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).expect("the client reads");
     });
-    fails(script(tls.address, "", &[]), "the server speaks TLS on this port; add --tls");
-    tls.join();
+    fails(script(encrypted.address, "", &[]), "the server speaks TLS on this port; add --tls");
+    encrypted.join();
     let plain = host(|irc| {
         irc.any();
         irc.say(&["ERROR :what is this"]);
     });
     fails(script(plain.address, "", &["--tls", "--insecure"]), "TLS");
     plain.join();
+}
+
+#[test]
+fn it_talks_in_tls_as_well() {
+    let authority = Authority::new();
+    let server = tls::host(authority.identity().config(), |mut peer| {
+        let mut lines = Lines::default();
+        let mut chunk = [0; 512];
+        let mut left = false;
+        while !left {
+            let n = peer.read(&mut chunk).expect("the client speaks");
+            let mut answers = Vec::new();
+            lines.split(&chunk[..n], |line| {
+                let line = String::from_utf8_lossy(line);
+                match line.split_once(' ').unwrap_or((&line, "")) {
+                    ("USER", _) => answers.push(":srv 001 nadia :Welcome".into()),
+                    ("JOIN", room) => answers.push(format!(":nadia!n@h JOIN {room}")),
+                    ("PRIVMSG", text) => answers.push(format!(":bob!b@h PRIVMSG {text}, too")),
+                    ("PING", token) => answers.push(format!(":srv PONG srv {token}")),
+                    ("QUIT", _) => left = true,
+                    _ => {}
+                }
+            });
+            for answer in answers {
+                write!(peer, "{answer}\r\n").expect("the client reads");
+            }
+        }
+        tls::end(&mut peer);
+    });
+    let trust = ["--tls", "--ca", &authority.file()];
+    let outcome = script(server.address, "hello\n", &trust).success().stderr(is_empty());
+    let printed = String::from_utf8_lossy(&outcome.get_output().stdout).into_owned();
+    assert_eq!(without_times(&printed), ["<bob> hello, too"]);
+    server.join();
 }
 
 /// A real server, ended when it is dropped.

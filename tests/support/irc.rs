@@ -61,6 +61,13 @@ impl Irc {
         }
     }
 
+    /// Answers a question, and returns at once.
+    pub fn hear_question(&mut self) {
+        let question = self.any();
+        let token = question.strip_prefix("PING ").expect("it is one");
+        self.say(&[&format!(":srv PONG srv :{token}")]);
+    }
+
     #[track_caller]
     pub fn hears(&mut self, lines: &[&str]) {
         for line in lines {

@@ -1,7 +1,7 @@
 //! A client for chat rooms (IRC): one connection, and a person or a script who talks.
 //!
 //! What the server's lines mean is settled in [`Conversation`], which knows neither sockets nor time:
-//! lines in, [`Event`]s and lines out. [`Pace`](pace::Pace) says how much may be sent, [`Words`] what
+//! lines in, [`Event`]s and lines out. `pace.rs` says how much may be sent, [`Words`] what
 //! an event looks like, and `talk.rs` brings it together with a connection: one thread sleeps on the
 //! server, one on the keyboard, one in `write`, and one has all the say. [`terminal`](terminal()) and
 //! [`pipe`](pipe()) are its two faces.

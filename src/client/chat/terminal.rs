@@ -7,7 +7,7 @@ use std::thread;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use rustyline::completion::Completer;
 use rustyline::config::BellStyle;
 use rustyline::error::ReadlineError;
@@ -41,18 +41,28 @@ pub fn terminal(stream: Stream, settings: &Settings) -> Result<Outcome, Error> {
     outcome.map(|(outcome, _)| outcome)
 }
 
+/// Between two lines, too, keys wait for the editor as they are: a terminal with editing of its own
+/// would show them, and take Ctrl-D for the end of what it has.
+fn keep_keys() {
+    if let Ok(mut modes) = tcgetattr(io::stdin()) {
+        modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        modes.input_flags.remove(InputFlags::ICRNL);
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &modes);
+    }
+}
+
 /// The terminal as it was, for whoever has it next.
 fn restore(screen: &Screen, modes: Option<&Termios>) {
-    if !screen.free() {
-        return;
-    }
+    let was_editing = screen.free();
     if let Some(modes) = modes {
         let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, modes);
     }
-    let mut out = io::stdout();
-    // Bracketed paste, off.
-    let _ = out.write_all(b"\x1b[?2004l").and_then(|()| out.flush());
-    forget_typed();
+    if was_editing {
+        let mut out = io::stdout();
+        // Bracketed paste, off.
+        let _ = out.write_all(b"\x1b[?2004l").and_then(|()| out.flush());
+        forget_typed();
+    }
 }
 
 struct Person {
@@ -123,6 +133,7 @@ fn edit(helper: Help, prompts: &mpsc::Receiver<String>, tell: &Tell) {
         Ok(printer) => {
             let screen = screen.clone();
             thread::spawn(move || screen.print_with(printer));
+            keep_keys();
             true
         }
         Err(_) => false,

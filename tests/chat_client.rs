@@ -14,7 +14,7 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use socklab::client::chat::Lines;
 use support::PATIENCE;
-use support::irc::{chat, host};
+use support::chat_host::{chat, host};
 use support::run::{Running, SOCKLAB, Scratch, socklab};
 use support::talk::{Host, Talker};
 use support::tls::{self, Authority};

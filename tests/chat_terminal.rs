@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::mpsc;
 
-use support::irc::{Irc, chat, host};
+use support::chat_host::{Irc, chat, host};
 use support::person::Person;
 use support::talk::Host;
 

@@ -3,8 +3,8 @@
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
 pub mod certificate;
+pub mod chat_host;
 pub mod datagram;
-pub mod irc;
 pub mod load;
 pub mod person;
 pub mod post;

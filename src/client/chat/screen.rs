@@ -1,18 +1,23 @@
 //! What a person sees: the line being typed, and above it what happens.
 //!
 //! While a line is edited, the screen belongs to the editor, and what is shown goes through it. In
-//! between, what is shown waits: the line that was typed may still have to go. So there are three
-//! moments, and each change of them is made by the thread that edits, for it alone knows.
+//! between, what is shown waits: the line that was typed may still have to go. The thread that edits
+//! moves from one moment to the next, for it alone knows. At the end it is stopped where it holds
+//! neither the screen nor the terminal's modes, so that both can be given back.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rustyline::ExternalPrinter;
 use unicode_width::UnicodeWidthChar;
 
-/// How long the last lines may take to reach the screen.
-const LAST_LINES: Duration = Duration::from_millis(500);
+/// How long the last lines may take to reach the screen, and the editor to stop.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Up and down again: lines that show nothing, to have the editor draw the prompt.
+const STIR: &str = "\x1b[A\n";
 
 /// Standard output, for all threads that write there.
 #[derive(Default)]
@@ -28,6 +33,10 @@ struct State {
     waiting: String,
     /// What the editor was given and has not shown.
     given: Option<String>,
+    /// The editor is to stop.
+    leaving: bool,
+    /// It has.
+    stopped: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -35,10 +44,14 @@ enum Moment {
     /// Nobody edits: whoever has something to show writes it.
     #[default]
     Free,
-    /// A line was entered, or is about to be edited.
-    Between,
+    /// No line is edited, but one was or will be.
+    Idle,
+    /// The editor takes the terminal.
+    Begun,
     /// The prompt stands there.
     Editing,
+    /// The line is entered; the editor gives the terminal back.
+    Entered,
 }
 
 impl Screen {
@@ -54,27 +67,40 @@ impl Screen {
 
     /// A line is about to be edited.
     pub fn begin(&self) {
-        self.state().moment = Moment::Between;
+        let mut state = self.state();
+        state.moment = Moment::Begun;
+        self.stop_if_leaving(state);
     }
 
-    /// The editor has drawn the prompt, and with it all it was given.
-    pub fn drawn(&self) {
+    /// The editor is about to draw the prompt, below all that it was given.
+    pub fn draw(&self) {
         let mut state = self.state();
-        if state.moment != Moment::Free {
-            state.given = None;
+        if state.moment == Moment::Free {
+            return;
         }
-        if state.moment == Moment::Between {
+        state.given = None;
+        if state.moment == Moment::Begun {
             state.moment = Moment::Editing;
         }
         self.changed.notify_all();
+        self.stop_if_leaving(state);
     }
 
     /// The line is entered.
     pub fn entered(&self) {
         let mut state = self.state();
         if state.moment == Moment::Editing {
-            state.moment = Moment::Between;
+            state.moment = Moment::Entered;
         }
+    }
+
+    /// The editor has given the terminal back.
+    pub fn returned(&self) {
+        let mut state = self.state();
+        if state.moment != Moment::Free {
+            state.moment = Moment::Idle;
+        }
+        self.changed.notify_all();
     }
 
     /// Gives the editor what is to be shown, for ever.
@@ -95,22 +121,43 @@ impl Screen {
         }
     }
 
-    /// Nobody edits any more. What was to be shown is shown. `true`: a prompt stood there, and is
-    /// erased.
+    /// Stops the editor, and shows what was to be shown. `true`: it was about to edit a line, and had
+    /// the terminal as it needs it.
     pub fn free(&self) -> bool {
+        let mut state = self.state();
+        state.leaving = true;
+        if state.moment == Moment::Editing && state.waiting.is_empty() {
+            state.waiting.push_str(STIR);
+        }
+        self.changed.notify_all();
         let busy = |state: &mut State| {
-            state.moment == Moment::Editing && (state.given.is_some() || !state.waiting.is_empty())
+            !state.stopped && !matches!(state.moment, Moment::Free | Moment::Idle)
         };
-        let state = self.changed.wait_timeout_while(self.state(), LAST_LINES, busy);
+        let state = self.changed.wait_timeout_while(state, LAST_LINES, busy);
         let (mut state, _) = state.unwrap_or_else(PoisonError::into_inner);
-        let was_editing = state.moment == Moment::Editing;
+        let was_editing = !matches!(state.moment, Moment::Free | Moment::Idle);
         if was_editing {
-            write("\r\x1b[J");
+            // The editor holds the picture back (2026) while it draws.
+            write("\x1b[?2026l\r\x1b[J");
         }
         state.moment = Moment::Free;
         let given = state.given.take().unwrap_or_default();
         write(&(given + &std::mem::take(&mut state.waiting)));
         was_editing
+    }
+
+    /// Never returns to an editor whose terminal is given back.
+    fn stop_if_leaving(&self, mut state: MutexGuard<'_, State>) {
+        // What was given last is shown first.
+        if !state.leaving || !state.waiting.is_empty() {
+            return;
+        }
+        state.stopped = true;
+        drop(state);
+        self.changed.notify_all();
+        loop {
+            thread::park();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

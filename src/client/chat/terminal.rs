@@ -155,10 +155,8 @@ fn edit(helper: Help, prompts: &mpsc::Receiver<String>, tell: &Tell) {
             Err(ReadlineError::Interrupted) => News::Interrupted,
             Err(error) => News::Unread(cause(error)),
         };
+        screen.returned();
         let over = !matches!(news, News::Typed(_));
-        if over {
-            screen.entered();
-        }
         if tell.send(news).is_err() || over {
             return;
         }
@@ -194,7 +192,7 @@ fn cause(error: ReadlineError) -> io::Error {
     }
 }
 
-/// A prompt that tells when it is drawn.
+/// A prompt that tells when it is about to be drawn.
 struct Shown {
     text: String,
     screen: Arc<Screen>,
@@ -202,7 +200,7 @@ struct Shown {
 
 impl Prompt for Shown {
     fn raw(&self) -> &str {
-        self.screen.drawn();
+        self.screen.draw();
         &self.text
     }
 }

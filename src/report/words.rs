@@ -8,7 +8,9 @@ use crate::bench::stats::FEWEST_ROUNDS;
 use crate::load::tally::FULL;
 use crate::observe::CpuList;
 
-use super::document::{BenchResult, Comparison, Datagrams, Metric, Row, Standing, Verdict};
+use super::document::{
+    BenchResult, Comparison, Datagrams, LoadResult, Metric, Row, Standing, Verdict,
+};
 
 /// Above this share of late messages, the schedule was not kept.
 const LATE: f64 = 0.01;
@@ -278,6 +280,19 @@ pub fn lost(datagrams: &Datagrams) -> String {
     match datagrams.lost {
         0 => "0 lost".into(),
         lost => format!("{} lost ({})", count(lost), small_percent(datagrams.loss())),
+    }
+}
+
+/// What `load` has counted, one of them.
+pub fn load_unit(result: &LoadResult) -> &'static str {
+    if result.chat.is_some() { "delivery" } else { "message" }
+}
+
+/// "1 delivery", "1,000 deliveries".
+pub fn deliveries(number: u64) -> String {
+    match number {
+        1 => "1 delivery".into(),
+        _ => format!("{} deliveries", count(number)),
     }
 }
 

@@ -186,6 +186,12 @@ pub struct Load {
     #[arg(long, help_heading = "IRC", value_name = "N",
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     talkers: Option<usize>,
+    /// When talkers acknowledge what they have received [default: delayed]
+    ///
+    /// A server that does not set TCP_NODELAY waits for that, up to 40 ms, which its users feel.
+    /// `quick` shows what it can do beside that.
+    #[arg(long, help_heading = "IRC", value_enum, value_name = "WHEN")]
+    acks: Option<Acks>,
     /// What the server wants to be told first (PASS)
     #[arg(long, help_heading = "IRC", value_name = "TEXT")]
     password: Option<String>,
@@ -201,6 +207,15 @@ enum Expect {
     Source,
     /// As many bytes as were sent, whatever they are; with udp, any datagram for each
     None,
+}
+
+/// When what has come is acknowledged (TCP).
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Acks {
+    /// At once
+    Quick,
+    /// When the kernel thinks fit, as in most clients
+    Delayed,
 }
 
 impl Load {
@@ -283,7 +298,8 @@ impl Load {
     fn rooms(&self) -> Option<Rooms> {
         let members = self.members.unwrap_or(MEMBERS);
         let talkers = self.talkers.unwrap_or(TALKERS.min(members));
-        let rooms = Rooms { rooms: self.rooms.unwrap_or(1), members, talkers };
+        let quick_acks = self.acks == Some(Acks::Quick);
+        let rooms = Rooms { rooms: self.rooms.unwrap_or(1), members, talkers, quick_acks };
         self.speaks_irc().then_some(rooms)
     }
 
@@ -363,6 +379,7 @@ impl Load {
             ("--rooms", self.rooms.is_some()),
             ("--members", self.members.is_some()),
             ("--talkers", self.talkers.is_some()),
+            ("--acks", self.acks.is_some()),
             ("--password", self.password.is_some()),
         ];
         options.into_iter().find_map(|(name, given)| given.then_some(name))
@@ -437,7 +454,9 @@ impl Load {
         }
         let rooms = self.rooms();
         if let Some(Rooms { rooms, talkers, .. }) = rooms {
-            work = Work::chat(size, self.seed, rooms, talkers).opened_by(self.password.clone());
+            work = Work::chat(size, self.seed, rooms, talkers)
+                .opened_by(self.password.clone())
+                .acknowledged(self.acks == Some(Acks::Quick));
         }
         let open = self.rate.is_some() || self.slo.is_some();
         let depth = self.pipeline.or((!open).then_some(1));

@@ -80,6 +80,14 @@ impl Clients {
         }
     }
 
+    /// What a server does that serves them well, as in "it does not echo".
+    pub fn promise(&self) -> &'static str {
+        match self {
+            Clients::Crowd(_) | Clients::Volley(_) => "echo",
+            Clients::Rooms(_) => "deliver what was said",
+        }
+    }
+
     /// How long things took.
     pub fn times(&mut self) -> &mut Times {
         match self {

@@ -12,6 +12,7 @@
 //! 4. A member that hears what it should not is out, and nothing is due to it any more. The others go
 //!    on.
 
+mod acks;
 mod arrival;
 mod delivery;
 mod disorder;
@@ -48,12 +49,13 @@ use crate::engine::Buffer;
 use crate::report::document::Handshakes;
 use crate::tls::Connector;
 
-/// Clients whose connection has not come about yet: as many as a crowd has.
-const CALLERS: usize = 64;
+/// Clients that have just called and heard nothing yet. Some servers have a queue of ten callers, and
+/// one who does not fit calls again a whole second later.
+const CALLERS: usize = 10;
 
-/// Clients that are not in their room yet. Some servers let whoever waits in once a second, all
-/// together, so it should be many; and each of them has a place in the server's queue.
-const ARRIVING: usize = 512;
+/// How long that is "just": whoever has heard nothing for longer is in no queue. Some servers let all
+/// who wait in once a second.
+const JUST: u64 = 10_000_000;
 
 /// Pieces that a client hears in one turn, so that a fast one cannot starve the others.
 const PIECES_PER_TURN: usize = 16;
@@ -93,13 +95,16 @@ pub struct Rooms {
     again: VecDeque<usize>,
     /// Talkers whose line was delivered to all.
     ready: Vec<usize>,
+    /// Talkers that have received something and have not said so, and since when there are any.
+    owing: Vec<usize>,
+    owing_since: u64,
     /// What those have received who should not have received it.
     suspects: BTreeMap<usize, Vec<u8>>,
     /// Calls made so far.
     calls: usize,
-    /// Clients that are being connected, and all that are not where they should be: not in their
-    /// room yet, or not done with leaving.
-    calling: usize,
+    /// When the last callers called, the first of them first.
+    callers_in_line: VecDeque<(u64, usize)>,
+    /// Clients that are not where they should be: not in their room yet, or not done with leaving.
     busy: usize,
     /// Deliveries that are due.
     awaited: u64,
@@ -154,9 +159,11 @@ impl Rooms {
             spare: Vec::new(),
             again: VecDeque::new(),
             ready: Vec::new(),
+            owing: Vec::new(),
+            owing_since: 0,
             suspects: BTreeMap::new(),
             calls: 0,
-            calling: 0,
+            callers_in_line: VecDeque::new(),
             busy: 0,
             awaited: 0,
             open: false,
@@ -184,13 +191,14 @@ impl Rooms {
         while !self.stopped() && self.faults.total() == 0 {
             let mut due = None;
             let all = self.members.len();
-            while called < all && self.calling < CALLERS && self.busy < ARRIVING {
+            while called < all {
                 self.tick();
-                due = Some(start.saturating_add((called as f64 * gap) as u64))
-                    .filter(|&due| due > self.now);
+                let scheduled = start.saturating_add((called as f64 * gap) as u64);
+                due = Some(scheduled.max(self.free_line())).filter(|&due| due > self.now);
                 if due.is_some() {
                     break;
                 }
+                self.callers_in_line.push_back((self.now, called));
                 self.call(called);
                 called += 1;
             }
@@ -292,6 +300,20 @@ impl Rooms {
         self.members.iter().filter(|member| member.is_there()).count()
     }
 
+    /// When somebody may call without standing in the way of those before.
+    fn free_line(&mut self) -> u64 {
+        let (now, members) = (self.now, &self.members);
+        let is_in_line = |(called, index): (u64, usize)| {
+            let line = &members[index].line;
+            called + JUST > now && line.heard == 0 && line.stream.is_some()
+        };
+        while self.callers_in_line.pop_front_if(|caller| !is_in_line(*caller)).is_some() {}
+        match self.callers_in_line.front() {
+            Some((called, _)) if self.callers_in_line.len() >= CALLERS => called + JUST,
+            _ => now,
+        }
+    }
+
     fn begin(&mut self, pace: Pace, lines: u64) {
         self.tick();
         self.tally = Tally::default();
@@ -370,8 +392,17 @@ impl Rooms {
 
     /// Sleeps until there is news, or until a line is due.
     fn wait(&mut self, due: Option<u64>) -> io::Result<()> {
-        self.lookout.wait(due, !self.again.is_empty())?;
+        let goes_on = !self.again.is_empty();
+        self.lookout.wait(due, goes_on || !self.owing.is_empty())?;
         self.tick();
+        if !self.owing.is_empty() {
+            let idle = self.lookout.events.is_empty() && !goes_on;
+            self.acknowledge(idle);
+            if idle {
+                self.lookout.wait(due, false)?;
+                self.tick();
+            }
+        }
         Ok(())
     }
 
@@ -431,17 +462,12 @@ impl Rooms {
     /// Counts it among those who are not where they should be, or not.
     fn settle(&mut self, index: usize) {
         let member = &mut self.members[index];
-        let (calling, busy) = match member.line.state {
-            State::Calling => (true, true),
-            State::Greeting => (false, true),
-            State::Talking => (false, member.stage != Stage::There),
-            State::Leaving => (false, member.stage != Stage::Done),
-            State::Away | State::Out | State::Suspecting => (false, false),
+        let busy = match member.line.state {
+            State::Calling | State::Greeting => true,
+            State::Talking => member.stage != Stage::There,
+            State::Leaving => member.stage != Stage::Done,
+            State::Away | State::Out | State::Suspecting => false,
         };
-        if calling != member.calling {
-            member.calling = calling;
-            self.calling = if calling { self.calling + 1 } else { self.calling - 1 };
-        }
         if busy != member.line.busy {
             member.line.busy = busy;
             self.busy = if busy { self.busy + 1 } else { self.busy - 1 };

@@ -79,6 +79,8 @@ pub fn bench(result: &BenchResult) -> String {
             line.extend(memory(standing.memory.as_ref()));
             line.extend(datagrams(standing.datagrams.as_ref()));
             line.extend(handshakes(standing.tls.as_ref()));
+            let chat = result.options.chat.as_ref();
+            line.push(("talkers", optional(chat.map(|chat| chat.talkers))));
             line
         })
     });

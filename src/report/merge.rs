@@ -81,7 +81,7 @@ fn comparable(a: &LoadOptions, b: &LoadOptions) -> Result<(), String> {
     for (same, what) in [
         (a.target == b.target, "their target"),
         (a.size_bytes == b.size_bytes, "--size"),
-        (in_a_room(a) == in_a_room(b), "--members or --talkers"),
+        (in_a_room(a) == in_a_room(b), "--members, --talkers or --acks"),
         ((&a.message, &a.reply) == (&b.message, &b.reply), "--message or --reply"),
         (a.slo.is_none() && b.slo.is_none(), "what --slo found"),
         (a.expect == b.expect, "--expect"),
@@ -100,8 +100,8 @@ fn comparable(a: &LoadOptions, b: &LoadOptions) -> Result<(), String> {
     Ok(())
 }
 
-fn in_a_room(options: &LoadOptions) -> Option<(usize, usize)> {
-    options.rooms.map(|rooms| (rooms.members, rooms.talkers))
+fn in_a_room(options: &LoadOptions) -> Option<(usize, usize, bool)> {
+    options.rooms.map(|rooms| (rooms.members, rooms.talkers, rooms.quick_acks))
 }
 
 /// How far apart the clocks of two machines may be, in seconds.

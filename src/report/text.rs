@@ -133,13 +133,15 @@ fn asked(result: &LoadResult) -> String {
 }
 
 fn rooms_of(rooms: &Rooms) -> String {
-    let Rooms { rooms, members, talkers } = *rooms;
+    let Rooms { rooms, members, talkers, quick_acks } = *rooms;
     let talk = match talkers {
         all if all == members => "all of whom talk".into(),
         1 => "one of whom talks".into(),
         _ => format!("{} of whom talk", count(talkers as u64)),
     };
-    format!("{} of {}, {talk}", plural(rooms as u64, "room"), plural(members as u64, "member"))
+    let (rooms, members) = (plural(rooms as u64, "room"), plural(members as u64, "member"));
+    let acks = if quick_acks { ", quick acks" } else { "" };
+    format!("{rooms} of {members}, {talk}{acks}")
 }
 
 fn tried(trial: &Trial) -> String {
@@ -371,11 +373,12 @@ pub fn bench(result: &BenchResult) -> String {
     )
 }
 
-/// What was spoken, but for plain TCP.
+/// What was spoken, but for plain TCP, and how, but for an echo.
 fn over(result: &BenchResult) -> String {
+    let chat = words::chat(result).map_or(String::new(), |chat| format!("{chat}; "));
     match words::over(result) {
-        over if over.is_empty() => over,
-        over => format!("{over}; "),
+        over if over.is_empty() => chat,
+        over => format!("{chat}{over}; "),
     }
 }
 
@@ -387,14 +390,14 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
         Ended::Interrupted => ", then interrupted",
     };
     let open = match row.open_rate {
-        Some(open) => format!(", latency at {}", rate(open)),
+        Some(open) => format!(", latency at {}", words::open_rate(result, open)),
         None => String::new(),
     };
-    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::clients(row.clients));
+    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::crowd(result, row.clients));
     let names = row.standings.iter().map(|standing| words::name(result, standing.contestant));
     let wide = names.map(|name| name.chars().count()).max().unwrap_or(0);
     for metric in Metric::ALL {
-        let mut label = words::metric(metric);
+        let mut label = words::metric(result, metric);
         for standing in &row.standings {
             let Some(figure) = figure(metric, standing) else {
                 continue;

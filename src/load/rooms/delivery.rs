@@ -34,6 +34,7 @@ impl Rooms {
                     self.now = self.watch.now();
                     self.progress = self.now;
                     self.tally.received += n as u64;
+                    self.owe(index);
                     self.heard(index, &input.bytes()[..kept + n]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -9,8 +9,8 @@ pub struct Member {
     pub stage: Stage,
     /// Nothing is due to it any more.
     pub excused: bool,
-    /// It was counted among those whose connection has not come about.
-    pub calling: bool,
+    /// It has received something, and the server's machine may not know.
+    pub owes: bool,
     /// Nicks that were taken already.
     pub attempt: u8,
     /// Which room of this thread, and which of its members.
@@ -43,7 +43,7 @@ impl Member {
             line: Client::default(),
             stage: Stage::Registering,
             excused: false,
-            calling: false,
+            owes: false,
             attempt: 0,
             room,
             place,

@@ -72,6 +72,7 @@ impl Rooms {
         if member.line.stream.is_none() {
             return;
         }
+        member.owes = false;
         let waits = member.line.blocked || !member.backlog.is_empty();
         member.backlog.extend_from_slice(if waits { bytes } else { &[] });
         if !waits {

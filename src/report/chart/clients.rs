@@ -1,6 +1,6 @@
 //! A figure over the number of clients, a line for each contestant.
 
-use crate::report::document::{BenchResult, Standing};
+use crate::report::document::{BenchResult, Metric, Standing};
 use crate::report::svg::{Drawing, KINDS, Scale};
 use crate::report::words;
 
@@ -13,7 +13,7 @@ pub fn draw(result: &BenchResult) -> String {
     }
     let cpu = Figure {
         id: "cpu",
-        title: "CPU per message",
+        title: words::metric(result, Metric::Cpu),
         good: "less is better",
         of: |standing| standing.cpu_per_message_ns,
         tick: duration_tick,
@@ -21,7 +21,10 @@ pub fn draw(result: &BenchResult) -> String {
     };
     let rate = Figure {
         id: "rate",
-        title: "Messages per second",
+        title: match result.options.chat {
+            Some(_) => "Deliveries per second",
+            None => "Messages per second",
+        },
         good: "more is better",
         of: |standing| standing.messages_per_second,
         tick: rate_tick,
@@ -73,7 +76,8 @@ impl Figure {
             drawing.curve(&format!("curve k{}", place % KINDS), &places);
             let name = words::name(result, place);
             for ((clients, value), at) in points.iter().zip(places) {
-                let tip = format!("{}, {name}: {}", words::clients(*clients), (self.text)(*value));
+                let tip =
+                    format!("{}, {name}: {}", words::crowd(result, *clients), (self.text)(*value));
                 drawing.mark(place, at, &tip);
             }
         }

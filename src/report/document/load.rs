@@ -135,6 +135,9 @@ pub struct Rooms {
     pub members: usize,
     /// Members of each that talk.
     pub talkers: usize,
+    /// Whether those acknowledged at once what they had received, so that a server without TCP_NODELAY
+    /// need not wait.
+    pub quick_acks: bool,
 }
 
 /// What was said in rooms.

@@ -33,7 +33,7 @@ pub fn page(result: &BenchResult) -> String {
         &forest::draw(result),
     );
     out += &section(
-        &format!("Over the number of {}", if is_chat { "members" } else { "clients" }),
+        &format!("Over the number of {}", words::crowds(result)),
         &format!(
             "The closed loop: {}. Medians over the rounds; the axes begin at zero.",
             match is_chat {
@@ -107,8 +107,11 @@ fn with_legend(result: &BenchResult, body: String) -> String {
 fn answer(result: &BenchResult) -> String {
     let mut out = String::from("<header>\n");
     if result.interrupted {
-        out += "<p class=\"alarm\" role=\"note\"><b>Interrupted.</b> This bench was ended early: \
-                fewer rounds than planned, and perhaps not all numbers of clients.</p>\n";
+        out += &format!(
+            "<p class=\"alarm\" role=\"note\"><b>Interrupted.</b> This bench was ended early: fewer \
+             rounds than planned, and perhaps not all numbers of {}.</p>\n",
+            words::crowds(result)
+        );
     }
     let names: Vec<String> = result.contestants.iter().map(|who| escape(&who.name)).collect();
     let mut names = names.into_iter();

@@ -180,6 +180,11 @@ pub fn crowd(result: &BenchResult, number: usize) -> String {
     plural(number as u64, one)
 }
 
+/// Many of them, as axes are called.
+pub fn crowds(result: &BenchResult) -> &'static str {
+    if result.options.chat.is_some() { "members" } else { "clients" }
+}
+
 /// The rate of the open loop: of messages, or of lines.
 pub fn open_rate(result: &BenchResult, per_second: f64) -> String {
     match result.options.chat {
@@ -290,8 +295,7 @@ fn everywhere(
     let costs = format!("costs {range} the {what}");
     let all = match rows.len() {
         1 => where_to.clone(),
-        _ if result.options.chat.is_some() => " with every number of members".into(),
-        _ => " with every number of clients".into(),
+        _ => format!(" with every number of {}", crowds(result)),
     };
     let rounds = rows.iter().map(|(_, comparison)| comparison.ratio.rounds).max().unwrap_or(0);
     match run.verdict {

@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod datagram;
+pub mod irc;
 pub mod load;
 pub mod person;
 pub mod post;

@@ -53,9 +53,11 @@ impl Figure {
         counts.dedup();
         let across = across(&counts);
 
-        let description = "Over the number of clients, on a logarithmic axis. The table of all \
-                           figures has the numbers.";
-        let mut drawing = Drawing::new(self.id, "plot", 220.0, self.title, description);
+        let description = format!(
+            "Over the number of {}, on a logarithmic axis. The table of all figures has the numbers.",
+            words::crowds(result)
+        );
+        let mut drawing = Drawing::new(self.id, "plot", 220.0, self.title, &description);
         drawing.grid_across(&up, 5, self.tick);
         let ticks: Vec<(f64, String)> =
             counts.iter().map(|n| (across(*n), words::count(*n as u64))).collect();
@@ -81,7 +83,7 @@ impl Figure {
                 drawing.mark(place, at, &tip);
             }
         }
-        panel(self.title, self.good, &drawing.finish(), "clients")
+        panel(self.title, self.good, &drawing.finish(), words::crowds(result))
     }
 }
 

@@ -5,8 +5,11 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
+use socket2::SockRef;
+use socklab::engine::{Endpoint, Limits, listen};
 use socklab::load::driver::{Driver, Length, Outcome, Party};
 use socklab::load::pace::Pace;
 use socklab::load::secure::Secure;
@@ -81,6 +84,23 @@ on_both_engines! {
         let mut party = room(server.address);
         party.work = party.work.opened_by(Some("sesame".into()));
         is_whole(&load(&party, Pace::closed(1), None, 10), 10, 3);
+    }
+
+    fn who_is_cut_off_before_a_word_calls_again(engine) {
+        let listener = listen("127.0.0.1", 0).unwrap().remove(0);
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            SockRef::from(&listener).set_nonblocking(false).unwrap();
+            for _ in 0..2 {
+                let (caller, _) = listener.accept().unwrap();
+                SockRef::from(&caller).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            let service = Arc::new(Irc::of(Temper::Right));
+            let endpoints = vec![Endpoint::Stream { listener, service }];
+            Server::with_endpoints(engine, endpoints, Limits::default(), address)
+        });
+        is_whole(&load(&room(address), Pace::closed(1), None, 10), 10, 3);
+        drop(server.join().unwrap());
     }
 
     fn two_loads_of_one_server_do_not_meet(engine) {

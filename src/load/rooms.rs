@@ -55,7 +55,11 @@ const CALLERS: usize = 10;
 
 /// How long that is "just": whoever has heard nothing for longer is in no queue. Some servers let all
 /// who wait in once a second.
-const JUST: u64 = 10_000_000;
+const JUST: u64 = 20_000_000;
+
+/// How often a client calls whose connection is reset before it has heard anything: in a queue that is
+/// full the kernel may lose one that seemed to have come about.
+const CALLS: u8 = 3;
 
 /// Pieces that a client hears in one turn, so that a fast one cannot starve the others.
 const PIECES_PER_TURN: usize = 16;

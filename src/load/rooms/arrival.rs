@@ -1,13 +1,14 @@
 //! How a client comes into its room, and what else a server says: everything but the lines of the
 //! chat.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use mio::{Interest, Token};
 
-use super::Rooms;
 use super::member::Stage;
 use super::names::NICK;
+use super::{CALLS, Rooms};
 use crate::load::crowd::client::State;
 use crate::load::crowd::secure::Tls;
 use crate::load::fault::{self, Kind};
@@ -36,6 +37,24 @@ impl Rooms {
             Err(error) => self.refused(index, &error),
         }
         self.settle(index);
+    }
+
+    /// Calls again, if the connection was lost before anything came and it has not tried too often.
+    pub(super) fn calls_again(&mut self, index: usize, error: &io::Error) -> bool {
+        let member = &mut self.members[index];
+        let is_unheard = member.stage == Stage::Registering && member.line.heard == 0;
+        if !is_unheard
+            || error.kind() != io::ErrorKind::ConnectionReset
+            || member.missed + 1 == CALLS
+        {
+            return false;
+        }
+        member.missed += 1;
+        member.owes = false;
+        member.partial.clear();
+        member.backlog.clear();
+        self.call(index);
+        true
     }
 
     /// A connection that has come about is talked on at once.

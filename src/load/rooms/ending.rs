@@ -39,6 +39,9 @@ impl Rooms {
     }
 
     pub(super) fn broken(&mut self, index: usize, error: &io::Error) {
+        if self.calls_again(index, error) {
+            return;
+        }
         let member = &self.members[index];
         match member.line.state {
             State::Suspecting => return self.conclude(index),
@@ -67,13 +70,15 @@ impl Rooms {
 
     /// The server's socket takes nothing more.
     pub(super) fn not_taken(&mut self, index: usize, error: &io::Error) {
+        let calls = self.calls;
         // What the server said last says more than that it no longer listens. Nobody hears while
         // somebody else does.
         if error.kind() == io::ErrorKind::BrokenPipe && self.input.is_some() {
             self.members[index].line.readable = true;
             self.hear(index);
         }
-        if self.members[index].line.stream.is_some() {
+        // Who has heard that it was not let in may have called again by now.
+        if self.members[index].line.stream.is_some() && self.calls == calls {
             self.broken(index, error);
         }
     }

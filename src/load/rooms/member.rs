@@ -11,6 +11,8 @@ pub struct Member {
     pub excused: bool,
     /// It has received something, and the server's machine may not know.
     pub owes: bool,
+    /// Calls that came to nothing.
+    pub missed: u8,
     /// Nicks that were taken already.
     pub attempt: u8,
     /// Which room of this thread, and which of its members.
@@ -44,6 +46,7 @@ impl Member {
             stage: Stage::Registering,
             excused: false,
             owes: false,
+            missed: 0,
             attempt: 0,
             room,
             place,

@@ -51,6 +51,7 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         sent_bytes: 64 * times.len(),
         received_bytes: 64 * times.len(),
         messages_per_second: times.len() as f64 / 2.0,
+        chat: None,
         connected: 10,
         latency: Distribution::of(&times),
         service_time: None,

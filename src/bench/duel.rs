@@ -49,6 +49,9 @@ const LATE: f64 = 0.05;
 /// A slice has this much for each client, or it would end before all had their turn.
 const PER_CLIENT: Duration = Duration::from_micros(25);
 
+/// The same where each hears what others say.
+const PER_MEMBER: Duration = Duration::from_micros(100);
+
 /// The same where each of them shakes hands (TLS) before it says anything.
 const PER_HANDSHAKE: Duration = Duration::from_micros(250);
 
@@ -195,6 +198,7 @@ impl<'a> Duel<'a> {
     fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
         let each = match self.plan.secure {
             Some(_) if !self.stays() => PER_HANDSHAKE,
+            _ if self.plan.work.rooms().is_some() => PER_MEMBER,
             _ => PER_CLIENT,
         };
         let length = self.plan.slice.max(each * self.clients as u32);
@@ -230,6 +234,8 @@ impl<'a> Duel<'a> {
     /// (Messages in flight are sent and answered many at a time; on a schedule each goes alone.)
     fn open_slices(&mut self, contenders: &mut [Contender]) -> Result<(), Failure> {
         let slowest = contenders.iter().map(Contender::rate).fold(f64::INFINITY, f64::min);
+        // In a room many hear each message.
+        let slowest = slowest / self.plan.work.hearers(self.clients).max(1) as f64;
         let mut rate = self.open_rate.unwrap_or((slowest * SUSTAINED).max(1.0));
         let halvings = if self.open_rate.is_some() { 0 } else { HALVINGS };
         for halving in 0..=halvings {
@@ -250,7 +256,8 @@ impl<'a> Duel<'a> {
     fn open_slice(&self, contender: &mut Contender, rate: f64) -> Result<bool, Failure> {
         contender.load.times().clear_messages();
         let length = OPEN.max(PER_CLIENT * 4 * self.clients as u32);
-        let schedule = Schedule { start: self.watch.now(), rate, clients: self.clients };
+        let clients = self.plan.work.senders(self.clients);
+        let schedule = Schedule { start: self.watch.now(), rate, clients };
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;
         // Of rates that were tried and not sustained, nothing is kept.
@@ -305,7 +312,7 @@ impl Contender {
         Err(match server.ended_within(if cut_off { DYING } else { Duration::ZERO }) {
             Some(how) => Failure::Failed(format!("{name} {how}, and took its clients with it")),
             None if self.load.faults().wrong_bytes() => {
-                Failure::Wrong(format!("{name} does not echo: {fault}"))
+                Failure::Wrong(format!("{name} does not {}: {fault}", self.load.promise()))
             }
             None => Failure::Failed(format!("{name} does not answer: {fault}")),
         })

@@ -5,23 +5,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use socklab::bench::placement::{Placement, Sharing};
 use socklab::bench::{self, Plan};
 use socklab::load::pace::Pace;
 use socklab::load::preflight;
+use socklab::load::rooms::names::{self, HEADER, LONGEST};
 use socklab::load::secure::Secure;
 use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{CpuList, Launcher, allowed};
-use socklab::report::document::{BenchOptions, BenchResult, Contestant, Document, Metric};
-use socklab::report::{csv, html, text};
+use socklab::report::document::{
+    BenchOptions, BenchResult, ChatOptions, Contestant, Document, Metric,
+};
+use socklab::report::{csv, html, text, words};
 use socklab::tls::Connector;
 use socklab::transport::Transport;
 
 use super::interrupt::stop_on_ctrl_c;
-use super::load::message;
+use super::load::{Acks, TALKERS, message};
 use super::progress::Progress;
 use super::tls::Trust;
 use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
@@ -31,6 +34,12 @@ const FILES_OF_A_SERVER: usize = 8;
 
 /// socklab's own two servers.
 const ENGINES: [&str; 2] = ["poll", "threads"];
+
+/// The longest that a bench takes by itself: servers of chats take longer to start, for all have to come
+/// into the room.
+const MAX_TIME: Duration = Duration::from_secs(90);
+/// See [`MAX_TIME`].
+const MAX_TIME_OF_CHATS: Duration = Duration::from_secs(300);
 
 /// Compare servers under the same load, in turns
 ///
@@ -43,26 +52,40 @@ const ENGINES: [&str; 2] = ["poll", "threads"];
 /// interrupted (rounds that were complete are reported).
 #[derive(Args)]
 pub struct Bench {
-    /// A server that echoes, and how to start it: NAME='COMMAND {port}'
+    /// What the servers do
+    #[arg(value_enum, default_value = "echo")]
+    workload: Workload,
+    /// A server, and how to start it: NAME='COMMAND {port}'
     ///
     /// {port} stands for a free port of 127.0.0.1. A shell runs COMMAND; it finds this program as
     /// `socklab`. Give two or more; the first is the baseline.
     #[arg(long, value_name = "NAME=COMMAND", value_parser = contestant)]
     server: Vec<Contestant>,
-    /// Numbers of clients, a row for each
-    #[arg(long, short, value_name = "N,…", value_delimiter = ',', default_value = "1,64,1000",
+    /// Numbers of clients, a row for each; in a chat, members of one room [default: 1,64,1000, and
+    /// 10,100,1000 with chat]
+    #[arg(long, short, value_name = "N,…", value_delimiter = ',',
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     clients: Vec<usize>,
+    /// Members of the room that talk [default: 10, or all where there are fewer]
+    #[arg(long, help_heading = "Chat", value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    talkers: Option<usize>,
+    /// When talkers acknowledge what they have received [default: quick]
+    ///
+    /// A server that does not set TCP_NODELAY waits for that, up to 40 ms with `delayed`, and little
+    /// else would be compared.
+    #[arg(long, help_heading = "Chat", value_enum, value_name = "WHEN")]
+    acks: Option<Acks>,
     /// Messages are datagrams; the servers echo UDP
     ///
     /// What is lost is shown for each server, and is in no latency: whoever drops what is hard must
     /// not win by it unseen.
     #[arg(long, conflicts_with = "per_connection")]
     udp: bool,
-    /// Bytes of a message; with --udp 8 to 65507
+    /// Bytes of a message; with --udp 8 to 65507, in a chat 13 to 400
     #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
     size: usize,
-    /// Messages in flight per client
+    /// Messages in flight per client; in a chat, lines of each talker that not all have heard
     #[arg(long, value_name = "DEPTH", default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pipeline: u64,
@@ -79,9 +102,9 @@ pub struct Bench {
     /// Go on with a row until half the interval of CPU per message is at most this
     #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "2%")]
     precision: f64,
-    /// All rows together take this long at most
-    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "90s")]
-    max_time: Duration,
+    /// All rows together take this long at most [default: 90s, and 5m with chat]
+    #[arg(long, value_name = "TIME", value_parser = units::patience)]
+    max_time: Option<Duration>,
     /// How long a slice is
     #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "40ms")]
     slice: Duration,
@@ -113,6 +136,15 @@ pub struct Bench {
     trust: Trust,
 }
 
+/// What servers are compared by.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Workload {
+    /// Each client is sent back what it says
+    Echo,
+    /// All members of a room hear what some of them say (IRC); what is counted are deliveries
+    Chat,
+}
+
 impl Bench {
     /// Measures and reports.
     pub fn run(self) -> Result<(), Failure> {
@@ -136,6 +168,9 @@ impl Bench {
 
     /// What cannot be had together.
     fn contradiction(&self) -> Option<String> {
+        if let Some(contradiction) = self.not_of_workload() {
+            return Some(contradiction);
+        }
         let most = longest(Ipv4Addr::LOCALHOST.into());
         if self.udp && !(NUMBER..=most).contains(&self.size) {
             return Some(format!("a datagram has {NUMBER} to {most} bytes, so change --size"));
@@ -153,6 +188,51 @@ impl Bench {
         }
         let unknown = speakers.iter().find(|speaker| !named.contains(&speaker.as_str()))?;
         Some(format!("--tls={unknown} is none of the servers, which are {}", named.join(", ")))
+    }
+
+    /// What cannot be had in a chat, or only there.
+    fn not_of_workload(&self) -> Option<String> {
+        let of_chats = [("--talkers", self.talkers.is_some()), ("--acks", self.acks.is_some())];
+        if !self.is_chat() {
+            let (option, _) = of_chats.into_iter().find(|(_, given)| *given)?;
+            return Some(format!("{option} is of rooms, so ask for `socklab bench chat`"));
+        }
+        if self.udp {
+            return Some("nobody chats over UDP, so drop --udp".into());
+        }
+        if self.per_connection.is_some() {
+            return Some("in a chat nobody leaves, so drop --per-connection".into());
+        }
+        if !(HEADER..=LONGEST).contains(&self.size) {
+            return Some(format!(
+                "a line has {HEADER} to {LONGEST} bytes of text, so change --size"
+            ));
+        }
+        let most = names::MOST;
+        let wrong = self.clients.iter().find(|clients| !(2..=most).contains(*clients))?;
+        Some(format!("a room has 2 to {most} members, and not {wrong}; change --clients"))
+    }
+
+    fn is_chat(&self) -> bool {
+        self.workload == Workload::Chat
+    }
+
+    fn clients(&self) -> Vec<usize> {
+        match (self.clients.is_empty(), self.workload) {
+            (false, _) => self.clients.clone(),
+            (true, Workload::Echo) => vec![1, 64, 1000],
+            (true, Workload::Chat) => vec![10, 100, 1000],
+        }
+    }
+
+    fn max_time(&self) -> Duration {
+        self.max_time.unwrap_or(if self.is_chat() { MAX_TIME_OF_CHATS } else { MAX_TIME })
+    }
+
+    fn chat(&self) -> Option<ChatOptions> {
+        let talkers = self.talkers.unwrap_or(TALKERS);
+        let quick_acks = self.acks != Some(Acks::Delayed);
+        self.is_chat().then_some(ChatOptions { talkers, quick_acks })
     }
 
     /// Whether this contestant speaks TLS.
@@ -196,7 +276,11 @@ impl Bench {
 
     /// The server of this program, as it is asked for.
     fn engine(&self, engine: &str) -> Contestant {
-        let service = if self.udp { "echo --udp-only " } else { "" };
+        let service = match self.workload {
+            Workload::Chat => "chat --flood off ",
+            Workload::Echo if self.udp => "echo --udp-only ",
+            Workload::Echo => "",
+        };
         let tls = if self.speaks_tls(engine) { "--tls " } else { "" };
         Contestant {
             name: engine.into(),
@@ -212,7 +296,8 @@ impl Bench {
         let cpus =
             allowed().map_err(|error| format!("cannot tell which CPUs there are: {error}"))?;
         let placement = Placement::new(self.cpus, self.server_cpus.clone(), &cpus)?;
-        let most = self.clients.iter().copied().max().unwrap_or(0);
+        let clients = self.clients();
+        let most = clients.iter().copied().max().unwrap_or(0);
         // All servers are alive at once, the baseline twice.
         let servers = contestants.len() + 1;
         let room = preflight::room(FILES_OF_A_SERVER * servers)? / servers;
@@ -229,7 +314,8 @@ impl Bench {
         Ok(Plan {
             transport,
             options: BenchOptions {
-                clients: self.clients.clone(),
+                clients: clients.clone(),
+                chat: self.chat(),
                 size_bytes: self.size as u64,
                 udp: self.udp,
                 tls: contestants
@@ -244,18 +330,22 @@ impl Bench {
                 server_cpus: placement.servers.to_string(),
                 driver_cpus: placement.driver.to_string(),
                 precision: self.precision,
-                max_time_s: self.max_time.as_secs_f64(),
+                max_time_s: self.max_time().as_secs_f64(),
                 slice_s: self.slice.as_secs_f64(),
                 seed: self.seed,
             },
             contestants,
-            clients: self.clients.clone(),
+            clients,
             secure,
-            work: Work::echo(self.size as u64, self.seed),
+            work: match self.chat() {
+                Some(chat) => Work::chat(self.size as u64, self.seed, 1, chat.talkers)
+                    .acknowledged(chat.quick_acks),
+                None => Work::echo(self.size as u64, self.seed),
+            },
             pace: Pace { leaves_after: self.per_connection, ..Pace::closed(self.pipeline) },
             placement,
             precision: self.precision,
-            max_time: self.max_time,
+            max_time: self.max_time(),
             slice: self.slice,
             launcher: Launcher::new(std::env::current_exe()?).over(transport),
         })
@@ -307,11 +397,13 @@ fn told(plan: &Plan, at: &bench::Progress) -> String {
             format!("{} {}", plan.contestants[comparison.contestant].name, comparison.ratio)
         })
         .collect();
-    let clients = if at.clients == 1 { "client" } else { "clients" };
+    let (clients, unit) = match plan.options.chat {
+        Some(_) => (words::plural(at.clients as u64, "member"), "delivery"),
+        None => (words::plural(at.clients as u64, "client"), "message"),
+    };
     format!(
-        "{:.0} % of the time, {} {clients}, round {}; CPU per message: {}",
+        "{:.0} % of the time, {clients}, round {}; CPU per {unit}: {}",
         at.time.min(1.0) * 100.0,
-        at.clients,
         at.rounds + 1,
         if ratios.is_empty() { "not yet known".into() } else { ratios.join(", ") }
     )

@@ -258,7 +258,7 @@ impl ChatServer {
 fn read(path: &Path) -> Result<ChatServer, Failure> {
     let text = contents(path)?;
     let file: ChatServer = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         format!("{}, line {line}: {}", path.display(), error.message())
     })?;
     for (name, value, range) in [

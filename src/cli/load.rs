@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
 use socklab::load::pace::Pace;
+use socklab::load::rooms::names::{self, HEADER, LONGEST};
 use socklab::load::run::{self, Plan};
 use socklab::load::secure::Secure;
 use socklab::load::target::Target;
@@ -17,7 +18,7 @@ use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::observe::{DYING, Launcher, ProcessTree, allowed};
-use socklab::report::document::{Document, LoadOptions, LoadResult};
+use socklab::report::document::{Document, LoadOptions, LoadResult, Rooms};
 use socklab::report::{csv, hdr, text};
 use socklab::tls::Connector;
 use socklab::transport::Transport;
@@ -28,7 +29,15 @@ use super::progress::Progress;
 use super::tls::Trust;
 use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
 
-/// Load any TCP, TLS or UDP server and measure it
+/// Clients where nothing else is asked for.
+const CLIENTS: usize = 50;
+
+/// Members of a room, and those of them that talk.
+const MEMBERS: usize = 10;
+/// See [`MEMBERS`].
+pub const TALKERS: usize = 10;
+
+/// Load any TCP, TLS, UDP or IRC server and measure it
 ///
 /// Clients send messages, and every byte that comes back is compared with what was sent. Without
 /// --rate each answer makes room for the next message (closed loop): that shows how much the server
@@ -42,12 +51,17 @@ use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, u
 /// With udp:// each message is a datagram with a number in front, and what is lost, duplicated or
 /// reordered is counted, not taken for an error.
 ///
+/// With irc:// (and ircs://, over TLS) clients join rooms and hear there what others say: each line
+/// has to come to each member of its room but its talker, once, in order and unchanged. What is counted
+/// are deliveries. Without --rate a talker goes on when all others have its line.
+///
 /// Exit status: 0 done, 1 failed, 2 wrong usage, 3 wrong bytes came back, 4 a condition of --fail-if
 /// or --slo was not met, 130 interrupted (the report covers what was measured until then).
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Load {
-    /// The server, as in tcp://127.0.0.1:8000, tls://localhost:8443 or udp://127.0.0.1:8000
+    /// The server, as in tcp://127.0.0.1:8000, tls://localhost:8443, udp://127.0.0.1:8000 or
+    /// irc://127.0.0.1:6667
     #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
     target: Option<Target>,
     /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
@@ -56,30 +70,35 @@ pub struct Load {
     /// Load the server that --server starts over UDP
     #[arg(long, requires = "server", conflicts_with = "target")]
     udp: bool,
+    /// Load the server that --server starts over IRC
+    #[arg(long, requires = "server", conflicts_with_all = ["target", "udp"])]
+    irc: bool,
     /// Also report what the process PID, its threads and its children use
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pid: Option<i32>,
-    /// Connections; with udp, sockets to send from
-    #[arg(long, short, value_name = "N", default_value_t = 50,
+    /// Connections; with udp, sockets to send from [default: 50]
+    #[arg(long, short, value_name = "N",
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
-    clients: usize,
-    /// Bytes of a message; with udp 8 to 65507, of which 8 are its number (65527 over IPv6)
+    clients: Option<usize>,
+    /// Bytes of a message; with udp 8 to 65507, of which 8 are its number (65527 over IPv6); with irc
+    /// 13 to 400, of which 13 say whose line it is and which
     #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
     size: usize,
-    /// Messages in flight per client [default: 1, and with --rate whatever the schedule says]
+    /// Messages in flight per client (with irc, lines of each talker that not all have heard)
+    /// [default: 1, and with --rate whatever the schedule says]
     #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pipeline: Option<u64>,
     /// How long to measure
     #[arg(long, short, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
     duration: Duration,
-    /// Measure N messages over all clients, however long it takes
+    /// Measure N messages (with irc, lines) over all clients, however long it takes
     #[arg(long, short = 'n', value_name = "N", conflicts_with_all = ["duration", "slo"],
         value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
     /// How long to load the server before measuring [default: 1s, and none with --messages]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     warmup: Option<Duration>,
-    /// Messages per second over all clients, on a fixed schedule (open loop)
+    /// Messages (with irc, lines) per second over all clients, on a fixed schedule (open loop)
     #[arg(long, short, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
     /// Search the highest rate that keeps an objective, as in 'p99<2ms'; each step takes --duration
@@ -88,7 +107,7 @@ pub struct Load {
     /// Exit with status 4 if this is true of the result, as in 'p99>5ms', 'errors>0'
     ///
     /// Figures: p50 p90 p99 p99.9 p99.99 mean max (latency), cpu (server CPU time per message), rate
-    /// (messages per second), errors (clients lost, wrong datagrams), and with udp lost, duplicated,
+    /// (messages per second, with irc deliveries), errors (clients lost, wrong datagrams), and with udp lost, duplicated,
     /// reordered, corrupted (datagrams) and loss (the part lost, as in 'loss>0.1%'). Where so many
     /// were lost that a percentile is one of theirs, it counts as infinite. A figure that was not
     /// measured counts as true. May be given several times.
@@ -104,7 +123,7 @@ pub struct Load {
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "slo"],
         value_parser = clap::value_parser!(u64).range(1..))]
     per_connection: Option<u64>,
-    /// Threads of the load generator
+    /// Threads of the load generator; with irc, a room is on one of them
     #[arg(long, value_name = "N", default_value_t = 1,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: usize,
@@ -155,6 +174,27 @@ pub struct Load {
     no_resumption: bool,
     #[command(flatten)]
     trust: Trust,
+    /// Rooms [default: 1]
+    #[arg(long, help_heading = "IRC", value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    rooms: Option<usize>,
+    /// Members of each room; each is a client, in that room only [default: 10]
+    #[arg(long, help_heading = "IRC", value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=1_000_000))]
+    members: Option<usize>,
+    /// Members of each room that talk [default: 10, or all where there are fewer]
+    #[arg(long, help_heading = "IRC", value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    talkers: Option<usize>,
+    /// When talkers acknowledge what they have received [default: delayed]
+    ///
+    /// A server that does not set TCP_NODELAY waits for that, up to 40 ms, which its users feel.
+    /// `quick` shows what it can do beside that.
+    #[arg(long, help_heading = "IRC", value_enum, value_name = "WHEN")]
+    acks: Option<Acks>,
+    /// What the server wants to be told first (PASS)
+    #[arg(long, help_heading = "IRC", value_name = "TEXT")]
+    password: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -167,6 +207,15 @@ enum Expect {
     Source,
     /// As many bytes as were sent, whatever they are; with udp, any datagram for each
     None,
+}
+
+/// When what has come is acknowledged (TCP).
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Acks {
+    /// At once
+    Quick,
+    /// When the kernel thinks fit, as in most clients
+    Delayed,
 }
 
 impl Load {
@@ -194,7 +243,12 @@ impl Load {
             }
             (None, Some(started)) => {
                 let address = started.address();
-                let scheme = if self.tls { "tls".into() } else { self.transport().to_string() };
+                let scheme = match (self.speaks_irc(), self.tls) {
+                    (true, true) => "ircs".into(),
+                    (true, false) => "irc".into(),
+                    (false, true) => "tls".into(),
+                    (false, false) => self.transport().to_string(),
+                };
                 (format!("{scheme}://{address}"), address)
             }
             (None, None) => return Err("there is no target".into()),
@@ -236,6 +290,26 @@ impl Load {
         self.tls || self.target.as_ref().is_some_and(|target| target.tls)
     }
 
+    fn speaks_irc(&self) -> bool {
+        self.irc || self.target.as_ref().is_some_and(|target| target.irc)
+    }
+
+    /// How clients are spread over rooms, if it is IRC.
+    fn rooms(&self) -> Option<Rooms> {
+        let members = self.members.unwrap_or(MEMBERS);
+        let talkers = self.talkers.unwrap_or(TALKERS.min(members));
+        let quick_acks = self.acks == Some(Acks::Quick);
+        let rooms = Rooms { rooms: self.rooms.unwrap_or(1), members, talkers, quick_acks };
+        self.speaks_irc().then_some(rooms)
+    }
+
+    fn clients(&self) -> usize {
+        match self.rooms() {
+            Some(rooms) => rooms.rooms.saturating_mul(rooms.members),
+            None => self.clients.unwrap_or(CLIENTS),
+        }
+    }
+
     fn secure(&self) -> Result<Option<Secure>, Failure> {
         if !self.speaks_tls() {
             return Ok(None);
@@ -264,12 +338,21 @@ impl Load {
         if let Some(option) = of_tls.filter(|_| !self.speaks_tls()) {
             return Some(format!("{option} needs --tls, or a target as in tls://HOST:PORT"));
         }
+        let irc = match self.rooms() {
+            Some(rooms) => self.not_of_irc(rooms),
+            None => self.of_irc().map(|option| {
+                format!("{option} is of rooms, so give it a target as in irc://HOST:PORT")
+            }),
+        };
+        if irc.is_some() {
+            return irc;
+        }
         let transport = match self.transport() {
             Transport::Udp => self.not_of_datagrams(),
             Transport::Tcp => {
                 let condition = self.fail_if.iter().find(|condition| condition.is_of_datagrams());
                 condition.map(|condition| {
-                    format!("{condition} is about datagrams, and tcp:// has none; use udp://")
+                    format!("{condition} is about datagrams, and TCP has none; use udp://")
                 })
             }
         };
@@ -288,6 +371,47 @@ impl Load {
         let (name, _) = senders.into_iter().find(|(_, given)| *given)?;
         let listens = self.expect == Expect::Source;
         listens.then(|| format!("with --expect source nothing is sent, so drop {name}"))
+    }
+
+    /// An option that was given and makes sense for IRC only.
+    fn of_irc(&self) -> Option<&'static str> {
+        let options = [
+            ("--rooms", self.rooms.is_some()),
+            ("--members", self.members.is_some()),
+            ("--talkers", self.talkers.is_some()),
+            ("--acks", self.acks.is_some()),
+            ("--password", self.password.is_some()),
+        ];
+        options.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// What cannot be had of IRC.
+    fn not_of_irc(&self, rooms: Rooms) -> Option<String> {
+        let why = if self.clients.is_some() {
+            "with irc clients are the members of rooms, so drop --clients and give --rooms and \
+             --members"
+                .into()
+        } else if self.per_connection.is_some() {
+            "with irc nobody leaves, so drop --per-connection".into()
+        } else if self.message.is_some() {
+            "a line says whose it is and which, so --message cannot be its text".into()
+        } else if self.expect != Expect::Echo {
+            "with irc clients hear what others say, so drop --expect".into()
+        } else if !(HEADER..=LONGEST).contains(&self.size) {
+            format!("a line has {HEADER} to {LONGEST} bytes of text, so change --size")
+        } else if rooms.talkers > rooms.members {
+            format!(
+                "of {} members {} cannot talk, so change --talkers",
+                rooms.members, rooms.talkers
+            )
+        } else if self.clients() > names::MOST {
+            format!("{} clients are more than there are names, {}", self.clients(), names::MOST)
+        } else if self.password.as_ref().is_some_and(|text| text.contains(['\r', '\n', '\0'])) {
+            "--password is one line".into()
+        } else {
+            return None;
+        };
+        Some(why)
     }
 
     /// What datagrams cannot do.
@@ -328,6 +452,12 @@ impl Load {
         if let Some(Bytes(text)) = self.reply.as_ref().filter(|_| self.expect == Expect::Echo) {
             work = work.answered_by(text);
         }
+        let rooms = self.rooms();
+        if let Some(Rooms { rooms, talkers, .. }) = rooms {
+            work = Work::chat(size, self.seed, rooms, talkers)
+                .opened_by(self.password.clone())
+                .acknowledged(self.acks == Some(Acks::Quick));
+        }
         let open = self.rate.is_some() || self.slo.is_some();
         let depth = self.pipeline.or((!open).then_some(1));
         let warmup = match (self.warmup, self.messages) {
@@ -337,12 +467,14 @@ impl Load {
         };
         let expect = match &self.reply {
             Some(_) => "reply".into(),
+            None if rooms.is_some() => "others".into(),
             None => self.expect.to_possible_value().expect("none is hidden").get_name().to_owned(),
         };
         Plan {
             options: LoadOptions {
                 target,
-                clients: self.clients,
+                clients: self.clients(),
+                rooms,
                 size_bytes: if work.listens_only() { size } else { work.message },
                 pipeline: depth,
                 duration_s: self.messages.is_none().then_some(self.duration.as_secs_f64()),
@@ -353,7 +485,7 @@ impl Load {
                 connect_rate: self.connect_rate,
                 per_connection: self.per_connection,
                 resumption: secure.as_ref().map(|secure| secure.resumes),
-                threads: self.threads.min(self.clients),
+                threads: self.threads.min(rooms.map_or(self.clients(), |rooms| rooms.rooms)),
                 seed: self.seed,
                 source: self.source.iter().map(IpAddr::to_string).collect(),
                 expect,
@@ -369,7 +501,7 @@ impl Load {
                 transport: self.transport(),
                 server: address,
                 secure,
-                clients: self.clients,
+                clients: self.clients(),
                 threads: self.threads,
                 work,
                 sources: self.source.clone(),
@@ -427,8 +559,9 @@ impl Load {
             && result.driver.sent < asked
         {
             let sent = result.driver.sent;
+            let what = if self.speaks_irc() { "lines" } else { "messages" };
             return Err(format!(
-                "only {sent} of {asked} messages were sent: nobody was answered any more, so the \
+                "only {sent} of {asked} {what} were sent: nobody was answered any more, so the \
                  rest was given up"
             )
             .into());

@@ -168,6 +168,7 @@ impl Server {
         let open_files = engine::raise_open_files()
             .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
         let acceptor = self.encryption.acceptor(&self.host)?;
+        let service = self.streams(acceptor.as_ref())?;
         let stop = self
             .prepare_for_signals(acceptor.as_ref())
             .map_err(|error| format!("cannot prepare for signals: {error}"))?;
@@ -193,7 +194,6 @@ impl Server {
             false => format!("{} clients at most", limits.max_clients),
         };
         info!("{} on the {engine} engine, {carries}", name.get_name());
-        let service = self.streams(acceptor.as_ref())?;
         let streams = listeners
             .into_iter()
             .map(|listener| Endpoint::Stream { listener, service: service.clone() });

@@ -15,7 +15,8 @@ pub struct Callers {
     pub secure: Option<Secure>,
     /// Clients of this thread.
     pub clients: usize,
-    /// The number of its first client, and the distance to the next: other threads have the others.
+    /// The number of its first client, or of its first room, and the distance to the next: other
+    /// threads have the others.
     pub first: usize,
     /// See `first`.
     pub step: usize,
@@ -33,7 +34,8 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// The number of the client that is here at `index`, among those of all threads.
+    /// The number of the client that is here at `index`, among those of all threads, where there are
+    /// no rooms.
     pub fn number(&self, index: usize) -> usize {
         self.first + index * self.step
     }
@@ -43,7 +45,8 @@ impl Callers {
         self.sources.get(index % self.sources.len().max(1)).copied()
     }
 
-    /// When the `n`th message of this thread's schedule is due, and whose it is.
+    /// When the `n`th message of this thread's schedule is due, and whose it is, where there are no
+    /// rooms.
     pub fn due(&self, schedule: &Schedule, n: u64) -> (u64, usize) {
         let clients = self.clients as u64;
         let (round, index) = (n / clients, (n % clients) as usize);

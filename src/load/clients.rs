@@ -1,4 +1,4 @@
-//! The clients of one thread, of whatever transport: all take the same orders.
+//! The clients of one thread, whatever they speak: all take the same orders.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use super::callers::{Callers, Until};
 use super::crowd::Crowd;
 use super::fault::Faults;
 use super::pace::Pace;
+use super::rooms::Rooms;
 use super::secure::Agreed;
 use super::tally::{Tally, Times};
 use super::volley::Volley;
@@ -15,12 +16,14 @@ use super::work::Work;
 use crate::report::document::Handshakes;
 use crate::transport::Transport;
 
-/// A crowd with connections, or a volley of datagrams.
+/// A crowd with connections, a volley of datagrams, or rooms.
 pub enum Clients {
     /// TCP.
     Crowd(Box<Crowd>),
     /// UDP.
     Volley(Box<Volley>),
+    /// IRC.
+    Rooms(Box<Rooms>),
 }
 
 impl Clients {
@@ -31,6 +34,10 @@ impl Clients {
         work: Work,
         watch: Arc<Watch>,
     ) -> io::Result<Clients> {
+        if let Some(chat) = work.rooms() {
+            let rooms = Rooms::new(callers, &work, chat, watch)?;
+            return Ok(Clients::Rooms(Box::new(rooms)));
+        }
         Ok(match transport {
             Transport::Tcp => Clients::Crowd(Box::new(Crowd::new(callers, work, watch)?)),
             Transport::Udp => Clients::Volley(Box::new(Volley::new(callers, work, watch)?)),
@@ -42,6 +49,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.connect().map(|()| Tally::default()),
             Clients::Volley(volley) => volley.connect(),
+            Clients::Rooms(rooms) => rooms.connect().map(|()| Tally::default()),
         }
     }
 
@@ -50,6 +58,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.slice(pace, until),
             Clients::Volley(volley) => volley.slice(pace, until),
+            Clients::Rooms(rooms) => rooms.slice(pace, until),
         }
     }
 
@@ -58,6 +67,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.leave().map(|()| Tally::default()),
             Clients::Volley(volley) => volley.leave(),
+            Clients::Rooms(rooms) => rooms.leave().map(|()| Tally::default()),
         }
     }
 
@@ -66,6 +76,15 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.connected(),
             Clients::Volley(volley) => volley.connected(),
+            Clients::Rooms(rooms) => rooms.connected(),
+        }
+    }
+
+    /// What a server does that serves them well, as in "it does not echo".
+    pub fn promise(&self) -> &'static str {
+        match self {
+            Clients::Crowd(_) | Clients::Volley(_) => "echo",
+            Clients::Rooms(_) => "deliver what was said",
         }
     }
 
@@ -74,6 +93,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => &mut crowd.times,
             Clients::Volley(volley) => &mut volley.times,
+            Clients::Rooms(rooms) => &mut rooms.times,
         }
     }
 
@@ -82,6 +102,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => &crowd.faults,
             Clients::Volley(volley) => &volley.faults,
+            Clients::Rooms(rooms) => &rooms.faults,
         }
     }
 
@@ -90,6 +111,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.messages_in_all,
             Clients::Volley(volley) => volley.messages_in_all,
+            Clients::Rooms(rooms) => rooms.messages_in_all,
         }
     }
 
@@ -98,6 +120,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => crowd.handshakes_in_all,
             Clients::Volley(_) => Handshakes::default(),
+            Clients::Rooms(rooms) => rooms.handshakes_in_all,
         }
     }
 
@@ -105,7 +128,7 @@ impl Clients {
     pub fn unannounced(&self) -> u64 {
         match self {
             Clients::Crowd(crowd) => crowd.unannounced,
-            Clients::Volley(_) => 0,
+            Clients::Volley(_) | Clients::Rooms(_) => 0,
         }
     }
 
@@ -114,6 +137,7 @@ impl Clients {
         match self {
             Clients::Crowd(crowd) => &crowd.agreed,
             Clients::Volley(_) => &[],
+            Clients::Rooms(rooms) => &rooms.agreed,
         }
     }
 }

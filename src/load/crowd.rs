@@ -3,10 +3,10 @@
 //! It works in slices. A slice ends when every answer is in, so that no work of one slice is left
 //! over for the next. Every byte that comes back is compared with what was due.
 
-mod client;
+pub(super) mod client;
 mod conversation;
 mod ending;
-mod secure;
+pub(super) mod secure;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

@@ -88,7 +88,7 @@ enum Order {
 pub struct Driver {
     workers: Vec<Worker>,
     watch: Arc<Watch>,
-    clients: usize,
+    senders: usize,
 }
 
 struct Worker {
@@ -99,12 +99,17 @@ struct Worker {
 impl Driver {
     /// Starts the threads. Nobody has called yet.
     pub fn new(party: &Party, watch: Arc<Watch>) -> io::Result<Driver> {
-        let threads = party.threads.clamp(1, party.clients);
+        // A room stays on one thread.
+        let (all, each) = match party.work.rooms() {
+            Some(chat) => (chat.rooms, party.clients / chat.rooms),
+            None => (party.clients, 1),
+        };
+        let threads = party.threads.clamp(1, all);
         let workers = (0..threads).map(|thread| {
             let callers = Callers {
                 server: party.server,
                 secure: party.secure.clone(),
-                clients: (party.clients - thread).div_ceil(threads),
+                clients: (all - thread).div_ceil(threads) * each,
                 first: thread,
                 step: threads,
                 of: party.clients,
@@ -117,7 +122,7 @@ impl Driver {
             Worker::start(Clients::new(*transport, callers, work.clone(), watch.clone())?)
         });
         let workers = workers.collect::<io::Result<_>>()?;
-        Ok(Driver { workers, watch, clients: party.clients })
+        Ok(Driver { workers, watch, senders: party.work.senders(party.clients) })
     }
 
     /// Connects everybody, and lets each be answered once.
@@ -126,10 +131,10 @@ impl Driver {
     }
 
     /// Loads the server at this pace: in an open loop with `rate` messages per second over all
-    /// clients.
+    /// who send any.
     pub fn slice(&mut self, pace: Pace, rate: Option<f64>, length: Length) -> io::Result<Outcome> {
         let start = self.watch.now() + HEAD_START;
-        let clients = self.clients;
+        let clients = self.senders;
         let pace = Pace { schedule: rate.map(|rate| Schedule { start, rate, clients }), ..pace };
         let threads = self.workers.len() as u64;
         self.tell(|thread| {

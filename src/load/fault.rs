@@ -21,13 +21,14 @@ pub enum Kind {
     Wrong,
     /// More bytes came than were sent.
     Extra,
-    /// The connection stayed open, but the rest of an answer never came.
+    /// The connection stayed open, but the rest of an answer never came, or a line.
     Lost,
-    /// The server closed before it had answered all; of TLS also, without saying that it closes.
+    /// The server closed before it had answered all, or delivered all; of TLS also, without saying
+    /// that it closes.
     Short,
     /// The connection was reset, or ended by an alert of TLS.
     Reset,
-    /// No connection came about, or no TLS handshake.
+    /// No connection came about, or no TLS handshake; or it was not let into its room.
     Refused,
 }
 
@@ -138,7 +139,7 @@ pub fn diagnose(
         _ if offset == 0 && matches!(evidence, [21, 3, 0..=4, 0, 2, 1 | 2, _]) => {
             "an alert of TLS came: the server speaks TLS; use tls:// or --tls".into()
         }
-        Expected::Anything | Expected::Nothing => {
+        Expected::Anything | Expected::Nothing | Expected::Others(_) => {
             format!("{} came, though nothing should", text(evidence))
         }
         Expected::Other(_) if kind == Kind::Extra => {
@@ -213,7 +214,7 @@ fn bytes(n: u64) -> String {
 }
 
 /// The beginning of what came, printable.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     const MOST: usize = 40;
     let more = if bytes.len() > MOST { "…" } else { "" };
     format!("\"{}\"{more}", bytes[..bytes.len().min(MOST)].escape_ascii())

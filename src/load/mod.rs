@@ -1,9 +1,9 @@
 //! Load on any server, and what became of it.
 //!
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
-//! [`driver`] brings them together, with a [`crowd`] of connections or a [`volley`] of datagrams on
-//! each of its threads. [`secure`] is TLS for the crowd, each of whose clients has sessions of its
-//! own.
+//! [`driver`] brings them together, with a [`crowd`] of connections, a [`volley`] of datagrams or
+//! [`rooms`] full of talkers on each of its threads. [`secure`] is TLS for those with connections, each
+//! of whom has sessions of its own.
 
 pub mod callers;
 pub mod clients;
@@ -14,6 +14,7 @@ pub mod fault;
 mod lookout;
 pub mod pace;
 pub mod preflight;
+pub mod rooms;
 pub mod run;
 mod search;
 pub mod secure;

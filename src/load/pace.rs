@@ -36,7 +36,7 @@ pub struct Schedule {
     pub start: u64,
     /// Messages per second, over all clients.
     pub rate: f64,
-    /// All clients, those of other threads included.
+    /// All clients that send anything, those of other threads included.
     pub clients: usize,
 }
 

@@ -19,7 +19,8 @@ pub fn check(party: &Party) -> Result<(), String> {
         Transport::Udp => "sockets",
     };
     // An epoll, what wakes it, and a timer for each thread.
-    files((party.clients, what), room(3 * party.threads)?)?;
+    let fewer = if party.work.rooms().is_some() { "--rooms or --members" } else { "--clients" };
+    files((party.clients, what), room(3 * party.threads)?, fewer)?;
     let (size, most) = (party.work.message, longest(party.server.ip()));
     if party.transport == Transport::Udp && size > most as u64 {
         return Err(format!(
@@ -56,13 +57,13 @@ pub fn room(beside: usize) -> Result<usize, String> {
     Ok(open_files.saturating_sub(in_use + RESERVED_FILES + beside))
 }
 
-fn files((clients, what): (usize, &str), free: usize) -> Result<(), String> {
+fn files((clients, what): (usize, &str), free: usize, fewer: &str) -> Result<(), String> {
     if clients <= free {
         return Ok(());
     }
     Err(format!(
         "cannot open {clients} {what}: the limit on open files (ulimit -n) leaves room for \
-         {free}; lower --clients, raise the limit, or start several of these (--start-at) and \
+         {free}; lower {fewer}, raise the limit, or start several of these (--start-at) and \
          merge their reports"
     ))
 }
@@ -112,8 +113,12 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        assert_eq!(files((19_000, "sockets"), 19_000), Ok(()));
-        assert!(files((19_001, "sockets"), 19_000).unwrap_err().contains("leaves room for 19000"));
+        assert_eq!(files((19_000, "sockets"), 19_000, "--clients"), Ok(()));
+        assert!(
+            files((19_001, "sockets"), 19_000, "--clients")
+                .unwrap_err()
+                .contains("leaves room for 19000")
+        );
         let range = (32_768, 60_999);
         assert_eq!(ports((28_232, "sockets"), range, 1), Ok(()));
         assert_eq!(ports((56_464, "sockets"), range, 2), Ok(()));

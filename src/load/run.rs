@@ -100,6 +100,10 @@ impl<'a> Bench<'a> {
         let before = counts.then(|| held(server.as_deref_mut())).flatten();
         let outcome = driver.connect().map_err(failed)?;
         let connected = outcome.connected;
+        // A room with somebody missing is another room than was asked for.
+        if plan.party.work.rooms().is_some() && outcome.faults.total() > 0 {
+            return Err(not_let_in(plan, &outcome.faults));
+        }
         if connected == 0 && !watch.stop.load(Ordering::Relaxed) {
             return Err(nobody_served(plan, &outcome));
         }
@@ -201,6 +205,11 @@ impl<'a> Bench<'a> {
             sent_bytes: tally.sent,
             received_bytes: tally.received,
             messages_per_second: tally.rate(),
+            chat: self.plan.party.work.rooms().map(|_| document::Chat {
+                lines: tally.lines,
+                lines_per_second: tally.lines as f64 / tally.elapsed.as_secs_f64().max(1e-9),
+                last: distribution(&times.last),
+            }),
             connected: self.connected as u64,
             latency,
             service_time,
@@ -258,6 +267,20 @@ fn nobody_served(plan: &Plan, outcome: &Outcome) -> Failure {
     let refused = faults.count(Kind::Refused) == faults.total();
     let advice = if refused { "is it running?" } else { "does it speak what --expect says?" };
     Failure::Failed(format!("cannot load {target}: no client was served: {why}; {advice}"))
+}
+
+/// Somebody has not come into its room.
+fn not_let_in(plan: &Plan, faults: &Faults) -> Failure {
+    let target = &plan.options.target;
+    let Some(fault) = faults.examples().next() else {
+        return Failure::Failed(format!("cannot load {target}"));
+    };
+    let advice = match fault.detail.starts_with("connection refused") {
+        true => "; is it running?",
+        false => "",
+    };
+    let (client, why) = (fault.client, &fault.detail);
+    Failure::Failed(format!("cannot load {target}: client {client} was not let in: {why}{advice}"))
 }
 
 /// No socket has failed, and no answer came.

@@ -90,7 +90,8 @@ fn ended(result: Option<LoadResult>, trials: Vec<Trial>) -> Result<LoadResult, S
 
 fn judge(objective: &Condition, rate: f64, result: &LoadResult) -> Trial {
     let value = objective.value(result);
-    let achieved = result.messages_per_second;
+    let achieved =
+        result.chat.as_ref().map_or(result.messages_per_second, |chat| chat.lines_per_second);
     let reason = if let Some(fault) = result.faults.examples.first() {
         Some(fault.clone())
     } else if achieved < rate * KEEPS_UP {
@@ -142,6 +143,7 @@ mod tests {
             sent_bytes: 0,
             received_bytes: 0,
             messages_per_second: rate,
+            chat: None,
             connected: 1,
             latency: Distribution::of(&times),
             service_time: None,

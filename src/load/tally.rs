@@ -21,6 +21,9 @@ pub struct Tally {
     pub messages: u64,
     /// Messages begun.
     pub begun: u64,
+    /// In rooms: lines that all have heard. Messages are deliveries there, one for each who hears a
+    /// line, and those begun are lines.
+    pub lines: u64,
     /// Messages begun more than [`LATE`] after their time, though the socket had room.
     pub late: u64,
     /// Bytes sent.
@@ -66,6 +69,7 @@ impl AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
         self.messages += other.messages;
         self.begun += other.begun;
+        self.lines += other.lines;
         self.late += other.late;
         self.sent += other.sent;
         self.received += other.received;
@@ -85,6 +89,8 @@ pub struct Times {
     pub latency: Histogram<u64>,
     /// From the actual send time.
     pub service: Histogram<u64>,
+    /// In rooms, from the intended send time until the last of all has it.
+    pub last: Histogram<u64>,
     /// From connect(2) until the connection was established.
     pub connect: Histogram<u64>,
     /// From then until the TLS handshake was finished.
@@ -99,6 +105,7 @@ impl Times {
         Times {
             latency: histogram(),
             service: histogram(),
+            last: histogram(),
             connect: histogram(),
             handshake: histogram(),
             first_byte: histogram(),
@@ -109,6 +116,7 @@ impl Times {
     pub fn clear_messages(&mut self) {
         self.latency.reset();
         self.service.reset();
+        self.last.reset();
     }
 }
 
@@ -123,6 +131,7 @@ impl AddAssign<&Times> for Times {
         for (to, from) in [
             (&mut self.latency, &other.latency),
             (&mut self.service, &other.service),
+            (&mut self.last, &other.last),
             (&mut self.connect, &other.connect),
             (&mut self.handshake, &other.handshake),
             (&mut self.first_byte, &other.first_byte),

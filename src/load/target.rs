@@ -1,4 +1,5 @@
-//! Whom to load: `tcp://HOST:PORT`, `tls://HOST:PORT` or `udp://HOST:PORT`.
+//! Whom to load: `tcp://HOST:PORT`, `tls://HOST:PORT`, `udp://HOST:PORT`, `irc://HOST:PORT` or
+//! `ircs://HOST:PORT`.
 
 use std::fmt;
 use std::io;
@@ -17,6 +18,8 @@ pub struct Target {
     pub transport: Transport,
     /// Whether it speaks TLS, over TCP.
     pub tls: bool,
+    /// Whether it speaks IRC, over TCP or TLS.
+    pub irc: bool,
     /// Its name or address.
     pub host: String,
     port: u16,
@@ -27,14 +30,16 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Target, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
-        let (transport, tls) = match scheme.to_ascii_lowercase().as_str() {
-            "tcp" => (Transport::Tcp, false),
-            "tls" => (Transport::Tcp, true),
-            "udp" => (Transport::Udp, false),
+        let (transport, tls, irc) = match scheme.to_ascii_lowercase().as_str() {
+            "tcp" => (Transport::Tcp, false, false),
+            "tls" => (Transport::Tcp, true, false),
+            "udp" => (Transport::Udp, false, false),
+            "irc" => (Transport::Tcp, false, true),
+            "ircs" => (Transport::Tcp, true, true),
             _ => {
                 return Err(format!(
-                    "{scheme}:// is not served; use tcp://HOST:PORT, tls://HOST:PORT or \
-                     udp://HOST:PORT"
+                    "{scheme}:// is not served; use tcp://HOST:PORT, tls://HOST:PORT, \
+                     udp://HOST:PORT, irc://HOST:PORT or ircs://HOST:PORT"
                 ));
             }
         };
@@ -43,11 +48,11 @@ impl FromStr for Target {
             .rsplit_once(':')
             .filter(|(host, _)| !host.is_empty() && (!host.contains(':') || host.starts_with('[')))
             .ok_or(
-                "a target is tcp://HOST:PORT, tls://HOST:PORT or udp://HOST:PORT, as in \
-                 tcp://127.0.0.1:8000",
+                "a target is tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, irc://HOST:PORT or \
+                 ircs://HOST:PORT, as in tcp://127.0.0.1:8000",
             )?;
         match port.parse() {
-            Ok(port) if port != 0 => Ok(Target { transport, tls, host: host.into(), port }),
+            Ok(port) if port != 0 => Ok(Target { transport, tls, irc, host: host.into(), port }),
             _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
         }
     }
@@ -55,10 +60,13 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.tls {
-            true => write!(f, "tls://{}:{}", self.host, self.port),
-            false => write!(f, "{}://{}:{}", self.transport, self.host, self.port),
-        }
+        let scheme = match (self.irc, self.tls) {
+            (true, true) => "ircs".into(),
+            (true, false) => "irc".into(),
+            (false, true) => "tls".into(),
+            (false, false) => self.transport.to_string(),
+        };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -105,6 +113,8 @@ mod tests {
             ("tcp://[::1]:8000/", "tcp://[::1]:8000"),
             ("udp://[::1]:7", "udp://[::1]:7"),
             ("TLS://localhost:443", "tls://localhost:443"),
+            ("irc://localhost:6667", "irc://localhost:6667"),
+            ("ircs://[::1]:6697/", "ircs://[::1]:6697"),
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(shown.into()));
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::rooms::names::Names;
+
 /// After so many bytes a seeded stream repeats. A prime, so that no two messages in a row are alike,
 /// whatever their size. Small enough to stay in the cache beside what the kernel needs there.
 const PERIOD: usize = 65_537;
@@ -37,6 +39,24 @@ pub enum Expected {
     Anything,
     /// Not a byte.
     Nothing,
+    /// What others say in the same room of a chat.
+    Others(Chat),
+}
+
+/// How clients are spread over rooms, and who talks there.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// Rooms. Each client is in one.
+    pub rooms: usize,
+    /// Members of a room that talk; where it has fewer, all of them.
+    pub talkers: usize,
+    /// What the server wants to hear first.
+    pub password: Option<String>,
+    /// Whether those who talk let the server's machine know at once what they have received. Without
+    /// it a server that has not set TCP_NODELAY is measured by the 40 ms that clients take for that.
+    pub quick_acks: bool,
+    /// What they and the rooms are called.
+    pub names: Names,
 }
 
 impl Work {
@@ -65,6 +85,30 @@ impl Work {
         Work { expected: Expected::Anything, ..Work::echo(size, seed) }
     }
 
+    /// Lines of `size` bytes, said in so many `rooms`, by so many `talkers` in each.
+    pub fn chat(size: u64, seed: u64, rooms: usize, talkers: usize) -> Work {
+        let chat =
+            Chat { rooms, talkers, password: None, quick_acks: false, names: Names::new(seed) };
+        let sent = Arc::new(Stream::printable(seed));
+        Work { message: size, reply: size, sent, expected: Expected::Others(chat) }
+    }
+
+    /// The same for a server of a chat that wants to hear a password first.
+    pub fn opened_by(mut self, text: Option<String>) -> Work {
+        if let Expected::Others(chat) = &mut self.expected {
+            chat.password = text;
+        }
+        self
+    }
+
+    /// The same with [`Chat::quick_acks`], or without.
+    pub fn acknowledged(mut self, quickly: bool) -> Work {
+        if let Expected::Others(chat) = &mut self.expected {
+            chat.quick_acks = quickly;
+        }
+        self
+    }
+
     /// The same with a text of its own as each message.
     pub fn saying(self, text: &[u8]) -> Work {
         let message = text.len() as u64;
@@ -84,7 +128,7 @@ impl Work {
             Expected::Same => sent,
             Expected::Nothing => 0,
             Expected::Other(_) => sent / self.message * self.reply,
-            Expected::Anything => u64::MAX,
+            Expected::Anything | Expected::Others(_) => u64::MAX,
         }
     }
 
@@ -93,7 +137,31 @@ impl Work {
         match &self.expected {
             Expected::Same => Some(&self.sent),
             Expected::Other(stream) => Some(stream),
-            Expected::Anything | Expected::Nothing => None,
+            Expected::Anything | Expected::Nothing | Expected::Others(_) => None,
+        }
+    }
+
+    /// The rooms, where what is said is meant for others.
+    pub fn rooms(&self) -> Option<&Chat> {
+        match &self.expected {
+            Expected::Others(chat) => Some(chat),
+            _ => None,
+        }
+    }
+
+    /// How many of so many `clients` say something.
+    pub fn senders(&self, clients: usize) -> usize {
+        match self.rooms() {
+            Some(chat) => chat.rooms * chat.talkers.min(clients / chat.rooms),
+            None => clients,
+        }
+    }
+
+    /// How many hear each message: whoever said it, or all others in the room.
+    pub fn hearers(&self, clients: usize) -> usize {
+        match self.rooms() {
+            Some(chat) => (clients / chat.rooms).saturating_sub(1),
+            None => 1,
         }
     }
 
@@ -131,6 +199,16 @@ impl Stream {
             memory.extend_from_within(..PERIOD.min(PERIOD + PIECE - memory.len()));
         }
         Stream { memory, period: PERIOD, stride: STRIDE }
+    }
+
+    /// Random bytes that can be seen, and that no line ends at: `!` to `~`. The same seed gives the
+    /// same ones.
+    pub fn printable(seed: u64) -> Stream {
+        let mut stream = Stream::seeded(seed);
+        for byte in &mut stream.memory {
+            *byte = b'!' + *byte % (b'~' - b'!' + 1);
+        }
+        stream
     }
 
     /// The same text again and again, for every client.

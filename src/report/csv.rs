@@ -1,6 +1,8 @@
 //! Results as CSV (RFC 4180): a line of names, then a line for each result.
 
-use super::document::{BenchResult, Datagrams, Distribution, LoadResult, Memory, Tls, Usage};
+use super::document::{
+    BenchResult, Datagrams, Distribution, LoadResult, Memory, Rooms, Tls, Usage,
+};
 
 /// A column: its name and its value.
 type Cell = (&'static str, String);
@@ -42,6 +44,15 @@ pub fn load(result: &LoadResult) -> String {
     };
     line.push(("handshake_p50_ns", handshake(|times| times.p50_ns)));
     line.push(("handshake_p99_ns", handshake(|times| times.p99_ns)));
+    line.extend(rooms(options.rooms.as_ref()));
+    let chat = result.chat.as_ref();
+    line.push(("lines", optional(chat.map(|chat| chat.lines))));
+    line.push(("lines_per_second", optional(chat.map(|chat| chat.lines_per_second))));
+    let last = |value: fn(&Distribution) -> Option<u64>| {
+        optional(chat.and_then(|chat| chat.last.as_ref()).and_then(value))
+    };
+    line.push(("last_p50_ns", last(|times| times.p50_ns)));
+    line.push(("last_p99_ns", last(|times| times.p99_ns)));
     table(vec![line])
 }
 
@@ -68,6 +79,8 @@ pub fn bench(result: &BenchResult) -> String {
             line.extend(memory(standing.memory.as_ref()));
             line.extend(datagrams(standing.datagrams.as_ref()));
             line.extend(handshakes(standing.tls.as_ref()));
+            let chat = result.options.chat.as_ref();
+            line.push(("talkers", optional(chat.map(|chat| chat.talkers))));
             line
         })
     });
@@ -120,6 +133,15 @@ fn handshakes(tls: Option<&Tls>) -> Vec<Cell> {
         ("handshakes_full_in_all", number(|tls| tls.handshakes_in_all.full)),
         ("handshakes_resumed_in_all", number(|tls| tls.handshakes_in_all.resumed)),
         ("ends_unannounced", number(|tls| tls.unannounced)),
+    ]
+}
+
+fn rooms(rooms: Option<&Rooms>) -> Vec<Cell> {
+    let number = |value: fn(&Rooms) -> usize| optional(rooms.map(value));
+    vec![
+        ("rooms", number(|rooms| rooms.rooms)),
+        ("members", number(|rooms| rooms.members)),
+        ("talkers", number(|rooms| rooms.talkers)),
     ]
 }
 

@@ -16,6 +16,7 @@ const STYLE: &str = include_str!("page.css");
 /// The page.
 pub fn page(result: &BenchResult) -> String {
     let headline = escape(&words::headline(result));
+    let is_chat = result.options.chat.is_some();
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
@@ -32,23 +33,35 @@ pub fn page(result: &BenchResult) -> String {
         &forest::draw(result),
     );
     out += &section(
-        "Over the number of clients",
-        "The closed loop: each answer makes room for the next message. Medians over the rounds; \
-         the axes begin at zero.",
+        &format!("Over the number of {}", words::crowds(result)),
+        &format!(
+            "The closed loop: {}. Medians over the rounds; the axes begin at zero.",
+            match is_chat {
+                true => "a talker goes on when all others have its line",
+                false => "each answer makes room for the next message",
+            }
+        ),
         &with_legend(result, clients::draw(result)),
     );
     out += &section(
         "Latency",
-        "The open loop: messages leave on a fixed schedule, at a rate that all contestants sustain, \
-         and latency counts from the intended send time. Each step to the right is one nine more; a \
-         curve ends where only one value is left.",
+        &format!(
+            "The open loop: {} on a fixed schedule, at a rate that all contestants sustain, and \
+             latency counts from the intended send time{}. Each step to the right is one nine more; \
+             a curve ends where only one value is left.",
+            if is_chat { "lines leave" } else { "messages leave" },
+            if is_chat { " to each delivery" } else { "" }
+        ),
         &with_legend(result, latency::draw(result)),
     );
     out += &section(
         "Every slice",
-        "CPU per message of each slice of the closed loop: what the medians were made of. Bands are \
-         every other round, in which all servers were started anew. Rings are the second process of \
-         the baseline.",
+        &format!(
+            "{} of each slice of the closed loop: what the medians were made of. Bands are every \
+             other round, in which all servers were started anew. Rings are the second process of \
+             the baseline.",
+            words::metric(result, Metric::Cpu)
+        ),
         &with_legend(result, slices::draw(result)),
     );
     out += &section(
@@ -94,8 +107,11 @@ fn with_legend(result: &BenchResult, body: String) -> String {
 fn answer(result: &BenchResult) -> String {
     let mut out = String::from("<header>\n");
     if result.interrupted {
-        out += "<p class=\"alarm\" role=\"note\"><b>Interrupted.</b> This bench was ended early: \
-                fewer rounds than planned, and perhaps not all numbers of clients.</p>\n";
+        out += &format!(
+            "<p class=\"alarm\" role=\"note\"><b>Interrupted.</b> This bench was ended early: fewer \
+             rounds than planned, and perhaps not all numbers of {}.</p>\n",
+            words::crowds(result)
+        );
     }
     let names: Vec<String> = result.contestants.iter().map(|who| escape(&who.name)).collect();
     let mut names = names.into_iter();
@@ -129,8 +145,10 @@ fn answer(result: &BenchResult) -> String {
         .map(|(row, comparison)| claim(result, row, comparison))
         .collect();
     if !claims.is_empty() {
-        out +=
-            "<p class=\"about\">By CPU time of the server per message, with 95 % intervals.</p>\n";
+        let (unit, _) = words::unit(result);
+        out += &format!(
+            "<p class=\"about\">By CPU time of the server per {unit}, with 95 % intervals.</p>\n"
+        );
         let many = if result.contestants.len() > 2 { " small" } else { "" };
         out += &format!("<ul class=\"claims{many}\">\n{claims}</ul>\n{}", noise(result));
     }
@@ -155,7 +173,11 @@ fn noise(result: &BenchResult) -> String {
     for row in &result.rows {
         let cpu = row.comparisons.iter().find(|comparison| comparison.metric == Metric::Cpu);
         floors.extend(cpu.map(|comparison| {
-            format!("{} with {}", words::interval(&comparison.noise), words::clients(row.clients))
+            format!(
+                "{} with {}",
+                words::interval(&comparison.noise),
+                words::crowd(result, row.clients)
+            )
         }));
     }
     let name = escape(&words::name(result, 0));
@@ -176,7 +198,7 @@ fn claim(result: &BenchResult, row: &Row, comparison: &Comparison) -> String {
     format!(
         "<li><span class=\"sign {class}\" aria-hidden=\"true\">{sign}</span> \
          <span><b>{}:</b> {claim}</span></li>\n",
-        words::clients(row.clients)
+        words::crowd(result, row.clients)
     )
 }
 
@@ -195,7 +217,7 @@ fn figures(result: &BenchResult) -> String {
 type Line<'a> = (&'a str, &'a dyn Fn(&Standing) -> String);
 
 fn table(result: &BenchResult, row: &Row) -> String {
-    let clients = words::clients(row.clients);
+    let clients = words::crowd(result, row.clients);
     let mut out = format!(
         "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\" role=\"region\" \
          aria-label=\"All figures, {clients}\"><table>\n<caption>{clients}</caption>\n\
@@ -224,9 +246,9 @@ fn table(result: &BenchResult, row: &Row) -> String {
     group(
         "Closed loop",
         &[
-            ("CPU per message", &|s| words::duration(s.cpu_per_message_ns)),
+            (words::metric(result, Metric::Cpu), &|s| words::duration(s.cpu_per_message_ns)),
             ("throughput", &|s| words::rate(s.messages_per_second)),
-            ("switches per message", &|s| {
+            (&format!("switches per {}", words::unit(result).0), &|s| {
                 s.switches_per_message.map_or(words::NONE.into(), words::times)
             }),
             ("CPUs kept busy", &|s| words::times(s.cpus_busy)),
@@ -235,8 +257,12 @@ fn table(result: &BenchResult, row: &Row) -> String {
     );
     if row.standings.iter().any(|standing| standing.latency.is_some()) {
         let title = match row.open_rate {
-            Some(rate) => format!("Latency at {}", words::rate(rate)),
+            Some(rate) => format!("Latency at {}", words::open_rate(result, rate)),
             None => "Latency".into(),
+        };
+        let sent_late = match result.options.chat {
+            Some(_) => "lines sent late",
+            None => "sent late",
         };
         let latency = |s: &Standing, of: fn(&Distribution) -> Option<u64>| {
             let ns = s.latency.as_ref().and_then(of);
@@ -250,8 +276,10 @@ fn table(result: &BenchResult, row: &Row) -> String {
                 ("99 % within", &|s| latency(s, |d| d.p99_ns)),
                 ("99.9 % within", &|s| latency(s, |d| d.p99_9_ns)),
                 ("largest", &|s| latency(s, |d| Some(d.max_ns))),
-                ("messages", &|s| words::count(s.latency.as_ref().map_or(0, |d| d.count))),
-                ("sent late", &|s| words::count(s.late)),
+                (words::unit(result).1, &|s| {
+                    words::count(s.latency.as_ref().map_or(0, |d| d.count))
+                }),
+                (sent_late, &|s| words::count(s.late)),
             ],
         );
     }
@@ -330,7 +358,7 @@ fn conditions(result: &BenchResult) -> String {
     let rounds: Vec<String> = result
         .rows
         .iter()
-        .map(|row| format!("{} with {}", row.rounds.len(), words::clients(row.clients)))
+        .map(|row| format!("{} with {}", row.rounds.len(), words::crowd(result, row.clients)))
         .collect();
     let loops = match options.per_connection {
         Some(messages) => {
@@ -345,16 +373,22 @@ fn conditions(result: &BenchResult) -> String {
         true => format!("{}, interrupted", words::elapsed(result.elapsed_s)),
         false => words::elapsed(result.elapsed_s),
     };
-    let what = if options.udp { "datagrams" } else { "messages" };
+    let what = match options.chat {
+        Some(_) => "lines",
+        None if options.udp => "datagrams",
+        None => "messages",
+    };
     let tls = match (words::over(result), options.resumption) {
         (_, None) => String::new(),
         (over, Some(true)) => format!("; {over}, sessions resumed"),
         (over, Some(false)) => format!("; {over}, full handshakes only"),
     };
+    let chat = words::chat(result).map_or(String::new(), |chat| format!("; {chat}"));
     let load = format!(
-        "{what} of {}, {} in flight per client{loops}{tls}",
+        "{what} of {}, {} in flight per {}{loops}{chat}{tls}",
         words::plural(options.size_bytes, "byte"),
-        words::count(options.pipeline)
+        words::count(options.pipeline),
+        if options.chat.is_some() { "talker" } else { "client" },
     );
     let method = [
         ("Load", load),

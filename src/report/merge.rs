@@ -4,7 +4,7 @@
 use hdrhistogram::Histogram;
 
 use super::document::{
-    Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult, Tls,
+    Chat, Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult, Rooms, Tls,
 };
 
 /// One document of one or more. Only results of `load` that did the same can be merged.
@@ -34,6 +34,11 @@ fn add(a: LoadResult, b: &LoadResult) -> Result<LoadResult, String> {
         schema: a.schema,
         options: LoadOptions {
             clients: a.options.clients + b.options.clients,
+            rooms: a
+                .options
+                .rooms
+                .zip(b.options.rooms)
+                .map(|(a, b)| Rooms { rooms: a.rooms + b.rooms, ..a }),
             threads: a.options.threads + b.options.threads,
             rate,
             messages,
@@ -48,6 +53,7 @@ fn add(a: LoadResult, b: &LoadResult) -> Result<LoadResult, String> {
         sent_bytes: a.sent_bytes + b.sent_bytes,
         received_bytes: a.received_bytes + b.received_bytes,
         messages_per_second: a.messages_per_second + b.messages_per_second,
+        chat: chat(a.chat, b.chat.as_ref())?,
         connected: a.connected + b.connected,
         latency: distributions(a.latency, b.latency.as_ref())?,
         service_time: distributions(a.service_time, b.service_time.as_ref())?,
@@ -75,6 +81,7 @@ fn comparable(a: &LoadOptions, b: &LoadOptions) -> Result<(), String> {
     for (same, what) in [
         (a.target == b.target, "their target"),
         (a.size_bytes == b.size_bytes, "--size"),
+        (in_a_room(a) == in_a_room(b), "--members, --talkers or --acks"),
         ((&a.message, &a.reply) == (&b.message, &b.reply), "--message or --reply"),
         (a.slo.is_none() && b.slo.is_none(), "what --slo found"),
         (a.expect == b.expect, "--expect"),
@@ -91,6 +98,10 @@ fn comparable(a: &LoadOptions, b: &LoadOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn in_a_room(options: &LoadOptions) -> Option<(usize, usize, bool)> {
+    options.rooms.map(|rooms| (rooms.members, rooms.talkers, rooms.quick_acks))
 }
 
 /// How far apart the clocks of two machines may be, in seconds.
@@ -130,6 +141,17 @@ fn distributions(
     let mut sum: Histogram<u64> = a.histogram()?;
     sum.add(&b.histogram()?).map_err(|error| format!("histograms cannot be added: {error}"))?;
     Ok(Distribution::of(&sum))
+}
+
+fn chat(a: Option<Chat>, b: Option<&Chat>) -> Result<Option<Chat>, String> {
+    let Some((a, b)) = a.zip(b) else {
+        return Ok(None);
+    };
+    Ok(Some(Chat {
+        lines: a.lines + b.lines,
+        lines_per_second: a.lines_per_second + b.lines_per_second,
+        last: distributions(a.last, b.last.as_ref())?,
+    }))
 }
 
 fn datagrams(a: Option<Datagrams>, b: Option<Datagrams>) -> Option<Datagrams> {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::document::{
     BenchResult, Comparison, Datagrams, Distribution, Ended, Environment, Handshakes, LoadResult,
-    Memory, Metric, Row, Standing, Tls, Trial, Usage,
+    Memory, Metric, Rooms, Row, Standing, Tls, Trial, Usage,
 };
 use crate::bench::stats::FEWEST_ROUNDS;
 
@@ -35,7 +35,11 @@ pub fn load(result: &LoadResult) -> String {
     if result.interrupted {
         line("interrupted", "what follows is what was measured until then");
     }
-    line("messages", &messages(result));
+    line(if result.chat.is_some() { "deliveries" } else { "messages" }, &messages(result));
+    if let Some(chat) = &result.chat {
+        let per_second = rate(chat.lines_per_second);
+        line("lines", &format!("{} heard by all: {per_second}", count(chat.lines)));
+    }
     let heading: String = ["p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"]
         .map(|name| format!("{name:>COLUMN$}"))
         .concat();
@@ -44,6 +48,7 @@ pub fn load(result: &LoadResult) -> String {
     for (label, times) in [
         ("latency", &result.latency),
         ("service", &result.service_time),
+        ("last", result.chat.as_ref().map_or(&None, |chat| &chat.last)),
         ("connect", &result.connect),
         ("handshake", &result.handshake),
         ("first byte", &result.first_byte),
@@ -54,8 +59,13 @@ pub fn load(result: &LoadResult) -> String {
     }
     if service_time.is_some() {
         line("", "latency counts from when a message was due, service from when it was sent");
+    } else if result.chat.is_some() && result.latency.is_some() {
+        line("", "a closed loop: slow deliveries delay the next lines; see --rate");
     } else if result.latency.is_some() {
         line("", "a closed loop: slow answers delay the next questions; see --rate");
+    }
+    if result.chat.as_ref().is_some_and(|chat| chat.last.is_some()) {
+        line("", "latency is that of each delivery, last that of a line until everybody had it");
     }
     if let Some(datagrams) = &result.datagrams {
         line("datagrams", &fates(result, datagrams));
@@ -81,7 +91,7 @@ pub fn load(result: &LoadResult) -> String {
     }
     line("driver", &driver(result));
     if let Some(server) = &result.server {
-        line("server", &usage(server));
+        line("server", &usage(server, words::load_unit(result)));
         if let Some(memory) = &server.memory {
             line("memory", &format!("{} per connection: {}", bytes(memory.total()), parts(memory)));
         }
@@ -94,9 +104,11 @@ pub fn load(result: &LoadResult) -> String {
 
 fn asked(result: &LoadResult) -> String {
     let options = &result.options;
-    let mut parts = vec![options.target.clone(), words::clients(options.clients)];
+    let clients = options.rooms.map_or(words::clients(options.clients), |rooms| rooms_of(&rooms));
+    let mut parts = vec![options.target.clone(), clients];
     let size = words::without_zeros(&bytes(options.size_bytes as f64));
     parts.push(match options.expect.as_str() {
+        "others" => format!("{size} said"),
         "echo" => format!("{size} echoed"),
         "sink" if result.datagrams.is_some() => format!("{size} sent"),
         "sink" => format!("{size} taken"),
@@ -118,6 +130,18 @@ fn asked(result: &LoadResult) -> String {
         None => "closed loop".into(),
     });
     parts.join(", ")
+}
+
+fn rooms_of(rooms: &Rooms) -> String {
+    let Rooms { rooms, members, talkers, quick_acks } = *rooms;
+    let talk = match talkers {
+        all if all == members => "all of whom talk".into(),
+        1 => "one of whom talks".into(),
+        _ => format!("{} of whom talk", count(talkers as u64)),
+    };
+    let (rooms, members) = (plural(rooms as u64, "room"), plural(members as u64, "member"));
+    let acks = if quick_acks { ", quick acks" } else { "" };
+    format!("{rooms} of {members}, {talk}{acks}")
 }
 
 fn tried(trial: &Trial) -> String {
@@ -148,6 +172,7 @@ fn messages(result: &LoadResult) -> String {
         "sink" => "taken",
         "source" => "heard",
         "none" => "answered, not compared",
+        "others" => "right, every byte compared",
         _ => "answered, every byte compared",
     };
     let per_second = |total: u64| bytes(total as f64 / result.elapsed_s.max(1e-9));
@@ -261,12 +286,11 @@ fn faults(result: &LoadResult) -> String {
     if result.datagrams.is_some() {
         return kinds.join(", ");
     }
-    let unanswered = plural(faults.unanswered, "message");
-    format!(
-        "{} lost ({}), {unanswered} unanswered",
-        words::clients(faults.total() as usize),
-        kinds.join(", ")
-    )
+    let missing = match result.chat {
+        Some(_) => format!("{} missing", words::deliveries(faults.unanswered)),
+        None => format!("{} unanswered", plural(faults.unanswered, "message")),
+    };
+    format!("{} lost ({}), {missing}", words::clients(faults.total() as usize), kinds.join(", "))
 }
 
 fn driver(result: &LoadResult) -> String {
@@ -277,7 +301,8 @@ fn driver(result: &LoadResult) -> String {
     let mut text = format!("{} of a CPU on its busiest thread", percent(driver.busiest_thread));
     if result.options.rate.is_some() {
         let share = driver.late as f64 / driver.sent.max(1) as f64;
-        text += &format!(", {} of the messages sent more than 1 ms late", percent(share));
+        let what = if result.chat.is_some() { "lines" } else { "messages" };
+        text += &format!(", {} of the {what} sent more than 1 ms late", percent(share));
     }
     if result.options.per_connection.is_some() && result.options.source.is_empty() {
         text += "; ports of closed connections rest and slow down connects: see --source";
@@ -294,15 +319,15 @@ fn driver(result: &LoadResult) -> String {
     text
 }
 
-fn usage(server: &Usage) -> String {
+fn usage(server: &Usage, unit: &str) -> String {
     let mut text = format!(
-        "PID {}: {} CPU per message, {} CPUs busy",
+        "PID {}: {} CPU per {unit}, {} CPUs busy",
         server.pid,
         duration(server.cpu_per_message_ns),
         words::times(server.cpus_busy)
     );
     if let Some(switches) = server.switches_per_message {
-        text += &format!(", {} context switches per message", words::times(switches));
+        text += &format!(", {} context switches per {unit}", words::times(switches));
     }
     text
 }
@@ -348,11 +373,12 @@ pub fn bench(result: &BenchResult) -> String {
     )
 }
 
-/// What was spoken, but for plain TCP.
+/// What was spoken, but for plain TCP, and how, but for an echo.
 fn over(result: &BenchResult) -> String {
+    let chat = words::chat(result).map_or(String::new(), |chat| format!("{chat}; "));
     match words::over(result) {
-        over if over.is_empty() => over,
-        over => format!("{over}; "),
+        over if over.is_empty() => chat,
+        over => format!("{chat}{over}; "),
     }
 }
 
@@ -364,14 +390,14 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
         Ended::Interrupted => ", then interrupted",
     };
     let open = match row.open_rate {
-        Some(open) => format!(", latency at {}", rate(open)),
+        Some(open) => format!(", latency at {}", words::open_rate(result, open)),
         None => String::new(),
     };
-    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::clients(row.clients));
+    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::crowd(result, row.clients));
     let names = row.standings.iter().map(|standing| words::name(result, standing.contestant));
     let wide = names.map(|name| name.chars().count()).max().unwrap_or(0);
     for metric in Metric::ALL {
-        let mut label = words::metric(metric);
+        let mut label = words::metric(result, metric);
         for standing in &row.standings {
             let Some(figure) = figure(metric, standing) else {
                 continue;

@@ -8,7 +8,9 @@ use crate::bench::stats::FEWEST_ROUNDS;
 use crate::load::tally::FULL;
 use crate::observe::CpuList;
 
-use super::document::{BenchResult, Comparison, Datagrams, Metric, Row, Standing, Verdict};
+use super::document::{
+    BenchResult, Comparison, Datagrams, LoadResult, Metric, Row, Standing, Verdict,
+};
 
 /// Above this share of late messages, the schedule was not kept.
 const LATE: f64 = 0.01;
@@ -37,16 +39,16 @@ pub fn headlines(result: &BenchResult) -> Vec<String> {
 /// A comparison as a sentence: "64 clients: threads costs 1.83× [1.78, 1.88] the CPU per message of
 /// poll".
 pub fn comparison(result: &BenchResult, row: &Row, comparison: &Comparison) -> String {
-    format!("{}: {}", clients(row.clients), claim(result, comparison))
+    format!("{}: {}", crowd(result, row.clients), claim(result, comparison))
 }
 
 /// What [`comparison`] says after the number of clients.
 pub fn claim(result: &BenchResult, comparison: &Comparison) -> String {
     let (this, that) = (name(result, comparison.contestant), name(result, 0));
-    let (what, found) = (metric(comparison.metric), ratio(&comparison.ratio));
+    let (what, found) = (metric(result, comparison.metric), ratio(&comparison.ratio));
     let mut claim = match comparison.verdict {
         Verdict::Better | Verdict::Worse => {
-            format!("{this} {} {found} the {what} of {that}", verb(comparison.metric))
+            format!("{this} {} {found} the {what} of {that}", verb(result, comparison.metric))
         }
         Verdict::NoDifference => {
             let noise = interval(&comparison.noise);
@@ -55,7 +57,10 @@ pub fn claim(result: &BenchResult, comparison: &Comparison) -> String {
             )
         }
         Verdict::Inconclusive => {
-            format!("inconclusive: {this} {} {found} the {what} of {that}", verb(comparison.metric))
+            format!(
+                "inconclusive: {this} {} {found} the {what} of {that}",
+                verb(result, comparison.metric)
+            )
         }
     };
     if comparison.ratio.rounds < FEWEST_ROUNDS {
@@ -71,11 +76,11 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
         let standings = row.standings.iter().filter(|standing| is(standing));
         list(&standings.map(|standing| name(result, standing.contestant)).collect::<Vec<_>>())
     };
-    let clients = clients(row.clients);
+    let clients = crowd(result, row.clients);
     let cpus = result.options.server_cpus.parse().map_or(1, |cpus: CpuList| cpus.len());
     let full =
         who(&|standing| standing.driver_busy > FULL && standing.cpus_busy < FULL * cpus as f64);
-    let late = who(&is_late);
+    let late = who(&|standing| is_late(result, row, standing));
     let losers = who(&|standing| standing.datagrams.is_some_and(|datagrams| datagrams.lost > 0));
     let mut warnings = Vec::new();
     if !losers.is_empty() {
@@ -91,15 +96,20 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
     }
     if !late.is_empty() {
         warnings.push(format!(
-            "{clients}: with {late} more than 1 % of the open-loop messages were sent late: part of \
-             that latency is the load generator's."
+            "{clients}: with {late} more than 1 % of the open-loop {} were sent late: part of that \
+             latency is the load generator's.",
+            if result.options.chat.is_some() { "lines" } else { "messages" }
         ));
     }
     warnings
 }
 
-fn is_late(standing: &Standing) -> bool {
-    let messages = standing.latency.as_ref().map_or(0, |latency| latency.count);
+fn is_late(result: &BenchResult, row: &Row, standing: &Standing) -> bool {
+    let counted = standing.latency.as_ref().map_or(0, |latency| latency.count);
+    let messages = match result.options.chat {
+        Some(_) => counted / row.clients.saturating_sub(1).max(1) as u64,
+        None => counted,
+    };
     standing.late > 0 && standing.late as f64 > LATE * messages as f64
 }
 
@@ -114,6 +124,14 @@ pub fn over(result: &BenchResult) -> String {
     }
 }
 
+/// What was done, unless it was echoed: "a chat, 10 of whom talk".
+pub fn chat(result: &BenchResult) -> Option<String> {
+    let chat = result.options.chat?;
+    let acks = if chat.quick_acks { "quick" } else { "delayed" };
+    let talkers = plural(chat.talkers as u64, "talker");
+    Some(format!("a room with {talkers} at most, {acks} acks"))
+}
+
 /// A contestant's name.
 pub fn name(result: &BenchResult, place: usize) -> String {
     match result.contestants.get(place) {
@@ -123,24 +141,55 @@ pub fn name(result: &BenchResult, place: usize) -> String {
 }
 
 /// A metric, as it stands within a sentence.
-pub fn metric(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cpu => "CPU per message",
-        Metric::Throughput => "messages per second",
-        Metric::P50 => "median latency",
-        Metric::P99 => "99th percentile of latency",
-        Metric::Switches => "context switches per message",
-        Metric::Memory => "memory per connection",
+pub fn metric(result: &BenchResult, metric: Metric) -> &'static str {
+    match (metric, result.options.chat) {
+        (Metric::Cpu, None) => "CPU per message",
+        (Metric::Cpu, Some(_)) => "CPU per delivery",
+        (Metric::Throughput, None) => "messages per second",
+        (Metric::Throughput, Some(_)) => "deliveries per second",
+        (Metric::P50, _) => "median latency",
+        (Metric::P99, _) => "99th percentile of latency",
+        (Metric::Switches, None) => "context switches per message",
+        (Metric::Switches, Some(_)) => "context switches per delivery",
+        (Metric::Memory, _) => "memory per connection",
     }
 }
 
-fn verb(metric: Metric) -> &'static str {
+fn verb(result: &BenchResult, metric: Metric) -> &'static str {
     match metric {
         Metric::Cpu => "costs",
+        Metric::Throughput if result.options.chat.is_some() => "makes",
         Metric::Throughput => "answers",
         Metric::P50 | Metric::P99 => "has",
         Metric::Switches => "makes",
         Metric::Memory => "takes",
+    }
+}
+
+/// What a bench counts, one of them and many.
+pub fn unit(result: &BenchResult) -> (&'static str, &'static str) {
+    match result.options.chat {
+        Some(_) => ("delivery", "deliveries"),
+        None => ("message", "messages"),
+    }
+}
+
+/// Those who load a server: "1 client", "1,000 members".
+pub fn crowd(result: &BenchResult, number: usize) -> String {
+    let one = if result.options.chat.is_some() { "member" } else { "client" };
+    plural(number as u64, one)
+}
+
+/// Many of them, as axes are called.
+pub fn crowds(result: &BenchResult) -> &'static str {
+    if result.options.chat.is_some() { "members" } else { "clients" }
+}
+
+/// The rate of the open loop: of messages, or of lines.
+pub fn open_rate(result: &BenchResult, per_second: f64) -> String {
+    match result.options.chat {
+        Some(_) => format!("{} lines/s", rate(per_second).trim_end_matches("/s")),
+        None => rate(per_second),
     }
 }
 
@@ -186,13 +235,13 @@ fn rival(result: &BenchResult, place: usize) -> Option<String> {
     runs.first_mut()?.first = true;
     runs.last_mut()?.last = true;
     if let [run] = &runs[..] {
-        return Some(everywhere(&this, &that, run, &rows));
+        return Some(everywhere(result, (&this, &that), run, &rows));
     }
 
     // Differences first, for they are the news; then where there is none.
     let places = |verdict| {
         let runs = runs.iter().filter(|run| run.verdict == verdict);
-        list(&runs.map(place_of).collect::<Vec<_>>())
+        list(&runs.map(|run| place_of(result, run)).collect::<Vec<_>>())
     };
     let mut sentence = String::new();
     let first = runs.iter().map(|run| run.verdict).find(|verdict| is_difference(*verdict));
@@ -226,9 +275,15 @@ fn is_difference(verdict: Verdict) -> bool {
 }
 
 /// The sentence for a verdict that is the same in all rows.
-fn everywhere(this: &str, that: &str, run: &Run, rows: &[(usize, &Comparison)]) -> String {
+fn everywhere(
+    result: &BenchResult,
+    (this, that): (&str, &str),
+    run: &Run,
+    rows: &[(usize, &Comparison)],
+) -> String {
+    let what = metric(result, Metric::Cpu);
     let where_to = match &run.clients[..] {
-        [only] => format!(" with {}", clients(*only)),
+        [only] => format!(" with {}", crowd(result, *only)),
         _ => String::new(),
     };
     let costs = rows.iter().map(|(_, comparison)| comparison.ratio.estimate);
@@ -237,10 +292,10 @@ fn everywhere(this: &str, that: &str, run: &Run, rows: &[(usize, &Comparison)]) 
         (low, high) if low == high => format!("{low}×"),
         (low, high) => format!("{low}× to {high}×"),
     };
-    let costs = format!("costs {range} the CPU per message");
+    let costs = format!("costs {range} the {what}");
     let all = match rows.len() {
         1 => where_to.clone(),
-        _ => " with every number of clients".into(),
+        _ => format!(" with every number of {}", crowds(result)),
     };
     let rounds = rows.iter().map(|(_, comparison)| comparison.ratio.rounds).max().unwrap_or(0);
     match run.verdict {
@@ -251,25 +306,24 @@ fn everywhere(this: &str, that: &str, run: &Run, rows: &[(usize, &Comparison)]) 
         Verdict::Worse => format!("{that} is cheaper than {this}{all}: {this} {costs}."),
         Verdict::Better => format!("{this} is cheaper than {that}{all}: it {costs}."),
         Verdict::NoDifference => {
-            format!(
-                "No difference in CPU per message is shown between {this} and {that}{where_to}."
-            )
+            format!("No difference in {what} is shown between {this} and {that}{where_to}.")
         }
         Verdict::Inconclusive => format!(
-            "Inconclusive: the intervals are too wide to tell {this} and {that} apart by CPU per \
-             message{where_to}."
+            "Inconclusive: the intervals are too wide to tell {this} and {that} apart by \
+             {what}{where_to}."
         ),
     }
 }
 
 /// Where a run of rows lies: "with 1 client", "up to 8 clients", "from 64 clients on".
-fn place_of(run: &Run) -> String {
+fn place_of(result: &BenchResult, run: &Run) -> String {
+    let clients = |number: &usize| crowd(result, *number);
     match &run.clients[..] {
         [] => String::new(),
-        [only] => format!("with {}", clients(*only)),
-        [from, ..] if run.last => format!("from {} on", clients(*from)),
-        [.., to] if run.first => format!("up to {}", clients(*to)),
-        [from, .., to] => format!("with {} to {}", count(*from as u64), clients(*to)),
+        [only] => format!("with {}", clients(only)),
+        [from, ..] if run.last => format!("from {} on", clients(from)),
+        [.., to] if run.first => format!("up to {}", clients(to)),
+        [from, .., to] => format!("with {} to {}", count(*from as u64), clients(to)),
     }
 }
 
@@ -278,6 +332,19 @@ pub fn lost(datagrams: &Datagrams) -> String {
     match datagrams.lost {
         0 => "0 lost".into(),
         lost => format!("{} lost ({})", count(lost), small_percent(datagrams.loss())),
+    }
+}
+
+/// What `load` has counted, one of them.
+pub fn load_unit(result: &LoadResult) -> &'static str {
+    if result.chat.is_some() { "delivery" } else { "message" }
+}
+
+/// "1 delivery", "1,000 deliveries".
+pub fn deliveries(number: u64) -> String {
+    match number {
+        1 => "1 delivery".into(),
+        _ => format!("{} deliveries", count(number)),
     }
 }
 

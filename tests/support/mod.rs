@@ -7,6 +7,7 @@ pub mod chat_host;
 pub mod datagram;
 pub mod hall;
 pub mod irc;
+pub mod ircd;
 pub mod load;
 pub mod ngircd;
 pub mod person;

@@ -104,6 +104,7 @@ pub fn build(who: &[(&str, &str)], rows: &[(usize, f64, Vec<Nature>)]) -> BenchR
         options: BenchOptions {
             clients: rows.iter().map(|row| row.clients).collect(),
             size_bytes: 64,
+            chat: None,
             udp: false,
             tls: Vec::new(),
             resumption: None,

@@ -53,6 +53,16 @@ impl Tls {
         !self.connection.is_handshaking()
     }
 
+    /// Whether it has resumed a former session.
+    pub fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// What was agreed upon.
+    pub fn agreed(&self) -> Option<Agreed> {
+        Agreed::by(&self.connection)
+    }
+
     /// Something is encrypted and not sent.
     pub fn is_pending(&self) -> bool {
         self.connection.wants_write()
@@ -152,11 +162,11 @@ impl Crowd {
             return;
         };
         client.state = State::Talking;
-        match tls.connection.handshake_kind() {
-            Some(HandshakeKind::Resumed) => self.tally.handshakes.resumed += 1,
-            _ => self.tally.handshakes.full += 1,
+        match tls.is_resumed() {
+            true => self.tally.handshakes.resumed += 1,
+            false => self.tally.handshakes.full += 1,
         }
-        Agreed::merge(&mut self.agreed, Agreed::by(&tls.connection));
+        Agreed::merge(&mut self.agreed, tls.agreed());
         let since = tls.since;
         self.tick();
         self.times.handshake.saturating_record(self.now - since);

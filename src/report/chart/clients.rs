@@ -1,6 +1,6 @@
 //! A figure over the number of clients, a line for each contestant.
 
-use crate::report::document::{BenchResult, Standing};
+use crate::report::document::{BenchResult, Metric, Standing};
 use crate::report::svg::{Drawing, KINDS, Scale};
 use crate::report::words;
 
@@ -13,7 +13,7 @@ pub fn draw(result: &BenchResult) -> String {
     }
     let cpu = Figure {
         id: "cpu",
-        title: "CPU per message",
+        title: words::metric(result, Metric::Cpu),
         good: "less is better",
         of: |standing| standing.cpu_per_message_ns,
         tick: duration_tick,
@@ -21,7 +21,10 @@ pub fn draw(result: &BenchResult) -> String {
     };
     let rate = Figure {
         id: "rate",
-        title: "Messages per second",
+        title: match result.options.chat {
+            Some(_) => "Deliveries per second",
+            None => "Messages per second",
+        },
         good: "more is better",
         of: |standing| standing.messages_per_second,
         tick: rate_tick,
@@ -50,9 +53,11 @@ impl Figure {
         counts.dedup();
         let across = across(&counts);
 
-        let description = "Over the number of clients, on a logarithmic axis. The table of all \
-                           figures has the numbers.";
-        let mut drawing = Drawing::new(self.id, "plot", 220.0, self.title, description);
+        let description = format!(
+            "Over the number of {}, on a logarithmic axis. The table of all figures has the numbers.",
+            words::crowds(result)
+        );
+        let mut drawing = Drawing::new(self.id, "plot", 220.0, self.title, &description);
         drawing.grid_across(&up, 5, self.tick);
         let ticks: Vec<(f64, String)> =
             counts.iter().map(|n| (across(*n), words::count(*n as u64))).collect();
@@ -73,11 +78,12 @@ impl Figure {
             drawing.curve(&format!("curve k{}", place % KINDS), &places);
             let name = words::name(result, place);
             for ((clients, value), at) in points.iter().zip(places) {
-                let tip = format!("{}, {name}: {}", words::clients(*clients), (self.text)(*value));
+                let tip =
+                    format!("{}, {name}: {}", words::crowd(result, *clients), (self.text)(*value));
                 drawing.mark(place, at, &tip);
             }
         }
-        panel(self.title, self.good, &drawing.finish(), "clients")
+        panel(self.title, self.good, &drawing.finish(), words::crowds(result))
     }
 }
 

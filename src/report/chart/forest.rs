@@ -42,7 +42,7 @@ fn scale(result: &BenchResult) -> Scale {
 }
 
 fn group(result: &BenchResult, row: &Row, scale: &Scale, place: usize) -> String {
-    let clients = words::clients(row.clients);
+    let clients = words::crowd(result, row.clients);
     let mut out = format!("<figure class=\"forest\"><figcaption>{clients}</figcaption>\n");
     let mut lines = 0;
     for more in [false, true] {
@@ -53,7 +53,7 @@ fn group(result: &BenchResult, row: &Row, scale: &Scale, place: usize) -> String
                 row.comparisons.iter().filter(|c| c.metric == *metric).collect();
             // One rival needs no name on each line; several need the metric only once.
             if result.contestants.len() > 2 && !own.is_empty() {
-                half += &format!("<p class=\"metric\">{}</p>\n", words::metric(*metric));
+                half += &format!("<p class=\"metric\">{}</p>\n", words::metric(result, *metric));
             }
             for comparison in own {
                 lines += 1;
@@ -136,7 +136,7 @@ fn line(
 
     let head = if comparison.metric == Metric::Cpu { " head" } else { "" };
     let label = match result.contestants.len() {
-        0..=2 => words::metric(comparison.metric).to_string(),
+        0..=2 => words::metric(result, comparison.metric).to_string(),
         _ => escape(&words::name(result, kind)),
     };
     let (times, between) = (words::times(ratio.estimate), words::interval(ratio));

@@ -48,8 +48,10 @@ pub fn draw(result: &BenchResult) -> String {
     let (across, up) = (Scale::linear(0.0, most), Scale::log(low / 1.15, high * 1.15));
     let mut out = String::from("<div class=\"many\">\n");
     for (at, row, curves) in rows.iter().filter(|(_, _, curves)| !curves.is_empty()) {
-        let note = row.open_rate.map_or(String::new(), |rate| format!("at {}", words::rate(rate)));
-        let title = format!("{} {note}", words::clients(row.clients));
+        let note = row
+            .open_rate
+            .map_or(String::new(), |rate| format!("at {}", words::open_rate(result, rate)));
+        let title = format!("{} {note}", words::crowd(result, row.clients));
         let description = "Latency from the intended send time, on a logarithmic axis, over \
                            percentiles. The table of all figures has the numbers.";
         let mut drawing =
@@ -72,7 +74,7 @@ pub fn draw(result: &BenchResult) -> String {
                 drawing.small_mark(curve.place, at, &tip);
             }
         }
-        out += &panel(&words::clients(row.clients), &note, &drawing.finish(), "percentile");
+        out += &panel(&words::crowd(result, row.clients), &note, &drawing.finish(), "percentile");
     }
     out + "</div>\n"
 }

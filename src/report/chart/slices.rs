@@ -1,6 +1,6 @@
 //! Every slice over time: what the medians were made of.
 
-use crate::report::document::{BenchResult, Round, Row, Slice};
+use crate::report::document::{BenchResult, Metric, Round, Row, Slice};
 use crate::report::svg::{Drawing, Scale};
 use crate::report::words;
 
@@ -28,10 +28,12 @@ fn chart(result: &BenchResult, row: &Row, place: usize) -> Option<String> {
     let begin = row.rounds.iter().filter_map(span).fold(end, |begin, (from, _)| begin.min(from));
     let across = Scale::linear(begin, end);
 
-    let title = words::clients(row.clients);
-    let description = "CPU per message of every slice, over the time since the bench began. \
-                       Shaded bands are rounds.";
-    let mut drawing = Drawing::new(&format!("slices-{place}"), "plot", 150.0, &title, description);
+    let title = words::crowd(result, row.clients);
+    let description = format!(
+        "{} of every slice, over the time since the bench began. Shaded bands are rounds.",
+        words::metric(result, Metric::Cpu)
+    );
+    let mut drawing = Drawing::new(&format!("slices-{place}"), "plot", 150.0, &title, &description);
     let height = drawing.height();
     for (from, to) in row.rounds.iter().filter_map(span).step_by(2) {
         drawing.bar("round", (across.place(from), across.place(to)), 0.0, height);

@@ -9,9 +9,13 @@ use super::{Datagrams, Distribution, Environment, Memory, Tls};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BenchOptions {
-    /// Numbers of clients, a row for each.
+    /// Numbers of clients, a row for each; in a chat, members of one room.
     pub clients: Vec<usize>,
-    /// Bytes of a message.
+    /// How clients talked with each other; `null` where each was echoed. Messages are deliveries then:
+    /// a line counts for each member that has heard it.
+    #[serde(default)]
+    pub chat: Option<ChatOptions>,
+    /// Bytes of a message; of a line in a room, those of its text.
     pub size_bytes: u64,
     /// Whether messages were datagrams.
     #[serde(default)]
@@ -40,6 +44,17 @@ pub struct BenchOptions {
     pub slice_s: f64,
     /// The seed of what is sent.
     pub seed: u64,
+}
+
+/// How the members of a room talked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChatOptions {
+    /// Members that talked, or all where there were fewer.
+    pub talkers: usize,
+    /// Whether those acknowledged at once what they had received, so that a server without TCP_NODELAY
+    /// need not wait.
+    pub quick_acks: bool,
 }
 
 /// The result of `socklab bench`.
@@ -96,9 +111,9 @@ pub struct Contestant {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Connections to each server; of datagrams, sockets that send to it.
+    /// Connections to each server; of datagrams, sockets that send to it; in a chat, members of one room.
     pub clients: usize,
-    /// Messages per second of the open-loop part: what all contestants sustain.
+    /// Messages per second of the open-loop part, in a chat lines: what all contestants sustain.
     pub open_rate: Option<f64>,
     /// Why there are no more rounds.
     pub ended: Ended,
@@ -128,11 +143,11 @@ pub enum Ended {
 pub struct Standing {
     /// Its place in [`BenchResult::contestants`].
     pub contestant: usize,
-    /// CPU time per message in the closed loop, median over the rounds.
+    /// CPU time per message, in a chat per delivery, in the closed loop, median over the rounds.
     pub cpu_per_message_ns: f64,
-    /// Messages per second in the closed loop, median over the rounds.
+    /// Messages per second, in a chat deliveries, in the closed loop, median over the rounds.
     pub messages_per_second: f64,
-    /// Context switches per message in the closed loop, median over the rounds; `null` where
+    /// Context switches per message, in a chat per delivery, in the closed loop, median over the rounds; `null` where
     /// connections come and go, for a thread takes its count with it when it ends.
     pub switches_per_message: Option<f64>,
     /// CPUs that it kept busy in the closed loop.
@@ -146,7 +161,7 @@ pub struct Standing {
     pub p99_ns: Option<f64>,
     /// Latency in the open loop, from the intended send time: the rounds' histograms added.
     pub latency: Option<Distribution>,
-    /// Messages of the open loop that were sent more than a millisecond late.
+    /// Messages of the open loop, in a chat lines, that were sent more than a millisecond late.
     pub late: u64,
     /// Memory per connection, median over the rounds; `null` with too few clients to tell, and where
     /// there are no connections.

@@ -11,20 +11,23 @@ use super::{Datagrams, Distribution, Environment, Memory, Tls};
 pub struct LoadOptions {
     /// The server, as it was given.
     pub target: String,
-    /// Connections; of datagrams, sockets to send from.
+    /// Connections; of datagrams, sockets to send from; in rooms, all members.
     pub clients: usize,
-    /// Bytes of a message.
+    /// How clients were spread over rooms; `null` but for IRC.
+    #[serde(default)]
+    pub rooms: Option<Rooms>,
+    /// Bytes of a message; of a line in a room, those of its text.
     pub size_bytes: u64,
     /// Messages in flight per client at most; `null` where the schedule alone decides.
     pub pipeline: Option<u64>,
     /// Length of the measured part.
     pub duration_s: Option<f64>,
-    /// Messages of the measured part, over all clients.
+    /// Messages of the measured part, over all clients; in rooms, lines.
     pub messages: Option<u64>,
     /// Length of the part before it, which is not counted.
     pub warmup_s: f64,
-    /// Messages per second over all clients, on a fixed schedule (open loop); `null` where each
-    /// answer makes room for the next message (closed loop).
+    /// Messages per second over all clients, on a fixed schedule (open loop), in rooms lines; `null`
+    /// where each answer makes room for the next message (closed loop).
     pub rate: Option<f64>,
     /// What the highest rate was searched for to keep; `null` without a search.
     pub slo: Option<String>,
@@ -41,7 +44,8 @@ pub struct LoadOptions {
     pub seed: u64,
     /// Local addresses that connections start from.
     pub source: Vec<String>,
-    /// What should come back: `echo`, `sink`, `source`, `none` or `reply`.
+    /// What should come back: `echo`, `sink`, `source`, `none` or `reply`; `others` where clients hear
+    /// in rooms what others say.
     pub expect: String,
     /// The text of each message; `null` for random bytes.
     pub message: Option<String>,
@@ -75,20 +79,26 @@ pub struct LoadResult {
     pub interrupted: bool,
     /// How long the measured part took.
     pub elapsed_s: f64,
-    /// Messages answered in full and, unless `expect` is `none`, right, in the measured part.
+    /// Messages answered in full and, unless `expect` is `none`, right, in the measured part. In rooms
+    /// what is counted are deliveries: a line counts for each member that has heard it.
     pub messages: u64,
-    /// All messages answered since the first connect, warm-up included: what the server counts.
+    /// All messages answered, or deliveries, since the first connect, warm-up included: what the server
+    /// counts.
     pub messages_in_all: u64,
     /// Bytes sent in the measured part: those of messages, whatever TLS makes of them.
     pub sent_bytes: u64,
     /// Bytes received in the measured part, counted in the same way.
     pub received_bytes: u64,
-    /// Messages per second.
+    /// Messages per second; in rooms, deliveries.
     pub messages_per_second: f64,
+    /// What was said in rooms; `null` but for IRC.
+    #[serde(default)]
+    pub chat: Option<Chat>,
     /// Connections that were established, TLS included; of datagrams, clients that were answered at all before
     /// the measured part.
     pub connected: u64,
-    /// From the intended send time to the last byte of the answer; `null` where nothing is answered.
+    /// From the intended send time to the last byte of the answer, or to a delivery; `null` where
+    /// nothing is answered.
     pub latency: Option<Distribution>,
     /// From the actual send time; only with a rate, for otherwise the two are the same.
     pub service_time: Option<Distribution>,
@@ -115,6 +125,33 @@ pub struct LoadResult {
     pub trials: Vec<Trial>,
 }
 
+/// How clients were spread over rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rooms {
+    /// Rooms.
+    pub rooms: usize,
+    /// Members of each. Each client is a member of one room.
+    pub members: usize,
+    /// Members of each that talk.
+    pub talkers: usize,
+    /// Whether those acknowledged at once what they had received, so that a server without TCP_NODELAY
+    /// need not wait.
+    pub quick_acks: bool,
+}
+
+/// What was said in rooms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chat {
+    /// Lines that all members but the talker have heard.
+    pub lines: u64,
+    /// Lines per second.
+    pub lines_per_second: f64,
+    /// From the intended send time of a line until the last of them had it.
+    pub last: Option<Distribution>,
+}
+
 /// Clients that were lost, by what happened to them first. Datagrams lose no client: there, each
 /// answer that was wrong counts, and each socket that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -124,15 +161,16 @@ pub struct Faults {
     pub wrong: u64,
     /// More bytes came back than were sent.
     pub extra: u64,
-    /// The connection stayed open, but the rest of an answer never came.
+    /// The connection stayed open, but the rest of an answer never came, or a line.
     pub lost: u64,
-    /// The server closed before it had answered all; of TLS also, without close_notify.
+    /// The server closed before it had answered all, or delivered all; of TLS also, without
+    /// close_notify.
     pub short: u64,
     /// The connection was reset, or ended by an alert of TLS.
     pub reset: u64,
     /// No connection came about, or no TLS handshake.
     pub refused: u64,
-    /// Messages that were sent and not answered.
+    /// Messages that were sent and not answered, or deliveries that were due.
     pub unanswered: u64,
     /// The first of each kind, in words: client, offset, what came instead.
     pub examples: Vec<String>,
@@ -158,9 +196,10 @@ pub struct Driver {
     pub cpu_s: f64,
     /// The share of the time that its busiest thread worked: near 1, it set the rate.
     pub busiest_thread: f64,
-    /// Messages sent more than a millisecond after their time, though the socket had room.
+    /// Messages sent more than a millisecond after their time, though the socket had room; in rooms,
+    /// lines.
     pub late: u64,
-    /// Messages sent.
+    /// Messages sent; in rooms, lines.
     pub sent: u64,
     /// Whether the figures describe the load generator rather than the server.
     pub bottleneck: bool,
@@ -174,11 +213,11 @@ pub struct Usage {
     pub pid: i32,
     /// CPU time in user mode and in the kernel.
     pub cpu_s: f64,
-    /// That, per message.
+    /// That, per message; in rooms, per delivery.
     pub cpu_per_message_ns: f64,
     /// CPUs kept busy, on average.
     pub cpus_busy: f64,
-    /// Context switches per message, voluntary and not; `null` where connections come and go, for a
+    /// Context switches per message (in rooms, per delivery), voluntary and not; `null` where connections come and go, for a
     /// thread takes its count with it when it ends.
     pub switches_per_message: Option<f64>,
     /// Memory per connection, where it was known before they came.

@@ -77,6 +77,9 @@ fn nick(turn: &mut Turn, parameters: &[&str]) {
     let Some(nick) = wanted_nick(turn, parameters) else {
         return;
     };
+    if turn.state.nicks.contains_key(&fold(&nick)) {
+        return turn.numeric(ERR_NICKNAMEINUSE, &[&nick], "Nickname is already in use");
+    }
     entry(turn).nick = Some(nick);
     try_to_enter(turn);
 }
@@ -189,8 +192,8 @@ fn set(turn: &mut Turn, capabilities: Capabilities) {
     }
 }
 
-/// Lets somebody in who has said all that is needed. Whether the nickname is free is seen now and
-/// not before: until then nobody owns it.
+/// Lets somebody in who has said all that is needed. Until now nobody owned the nickname, so
+/// somebody else may have come in under it since it was asked for.
 fn try_to_enter(turn: &mut Turn) {
     let Some(Entry { nick: Some(nick), user: Some(_), negotiates: false, password, .. }) =
         turn.entry

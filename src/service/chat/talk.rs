@@ -45,7 +45,7 @@ impl Kind {
 
 pub fn talk(turn: &mut Turn, kind: Kind, parameters: &[&str]) {
     let command = kind.command();
-    let Some(&list) = parameters.first().filter(|list| !list.is_empty()) else {
+    let Some(&list) = parameters.first().filter(|list| targets(list).next().is_some()) else {
         let why = format_args!("No recipient given ({command})");
         return complain(turn, kind, ERR_NORECIPIENT, &[], why);
     };

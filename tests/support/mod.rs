@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod datagram;
+pub mod hall;
 pub mod irc;
 pub mod load;
 pub mod ngircd;

@@ -194,9 +194,7 @@ pub fn ping(turn: &mut Turn, parameters: &[&str]) {
 }
 
 pub fn quit(turn: &mut Turn, parameters: &[&str]) {
-    let reason = match parameters.first().filter(|reason| !reason.is_empty()) {
-        Some(reason) => format!("Quit: {reason}"),
-        None => "Quit".into(),
-    };
+    // So that nobody can say that it was the server who let him go.
+    let reason = format!("Quit: {}", parameters.first().unwrap_or(&""));
     turn.leave(&reason, &reason);
 }

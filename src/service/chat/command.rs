@@ -2,6 +2,7 @@
 
 use super::capability::Capabilities;
 use super::numeric::ERR_UNKNOWNCOMMAND;
+use super::rooms::targets;
 use super::talk::Kind;
 use super::turn::Turn;
 use super::{about, help, listing, modes, monitor, oper, registration, rooms, talk, who};
@@ -64,7 +65,14 @@ pub fn unknown(turn: &mut Turn, name: &str) {
     turn.numeric(ERR_UNKNOWNCOMMAND, &[name], "Unknown command");
 }
 
-/// Whether the first parameter is a list, of which each further part costs as much as a line.
-pub fn has_targets(name: &str) -> bool {
-    matches!(name, "JOIN" | "NAMES" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG")
+/// What a line takes from the bucket: one token, and one more for each further target; nothing where
+/// it concerns nobody else.
+pub fn cost(name: &str, parameters: &[&str]) -> u32 {
+    match (name, parameters.first()) {
+        ("PING" | "PONG", _) => 0,
+        ("JOIN" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG", Some(list)) => {
+            (targets(list).count() as u32).max(1)
+        }
+        _ => 1,
+    }
 }

@@ -183,6 +183,7 @@ fn change(
     match (letter, parameter) {
         ('o' | 'v', Some(nick)) => change_member(turn, folded, on, letter, nick),
         ('o' | 'v', None) => None,
+        ('k' | 'l', None) if on => None,
         ('k', parameter) => change_key(turn, folded, on, parameter),
         ('l', parameter) => change_limit(turn, folded, on, parameter),
         (letter, Some(mask)) => change_list(turn, folded, on, letter, mask),

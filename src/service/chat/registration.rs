@@ -136,6 +136,7 @@ pub fn cap(turn: &mut Turn, parameters: &[&str]) {
         "LS" => {
             negotiate(turn);
             if argument.parse::<u32>().is_ok_and(|version| version >= 302) {
+                turn.voice.lasting = Capabilities::CAP_NOTIFY;
                 set(turn, turn.voice.capabilities.with(Capabilities::CAP_NOTIFY));
             }
             turn.say(format_args!("CAP {nick} LS :{}", Capabilities::all()));
@@ -146,12 +147,13 @@ pub fn cap(turn: &mut Turn, parameters: &[&str]) {
         }
         "REQ" => {
             negotiate(turn);
+            let lasting = turn.voice.lasting;
             match requested(turn.voice.capabilities, argument) {
-                Some(capabilities) => {
+                Some(capabilities) if capabilities.have(lasting) => {
                     turn.say(format_args!("CAP {nick} ACK :{argument}"));
                     set(turn, capabilities);
                 }
-                None => turn.say(format_args!("CAP {nick} NAK :{argument}")),
+                _ => turn.say(format_args!("CAP {nick} NAK :{argument}")),
             }
         }
         "END" => {

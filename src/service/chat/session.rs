@@ -12,7 +12,6 @@ use super::listing::{self, Listing};
 use super::message::{Message, Tags};
 use super::numeric::ERR_INPUTTOOLONG;
 use super::registration::Entry;
-use super::rooms::targets;
 use super::settings::Settings;
 use super::talk::client_only;
 use super::turn::Turn;
@@ -138,7 +137,7 @@ impl Seat {
             if out.is_full() {
                 return Want::Write;
             }
-            if let Err(until) = self.pay(out.now()) {
+            if let Err(until) = self.look_into_bucket(out.now()) {
                 if self.lines.waiting() > self.settings().receive_queue {
                     return self.leave("Excess Flood", out);
                 }
@@ -150,21 +149,30 @@ impl Seat {
         }
     }
 
-    /// Takes a token for the line that is next.
-    fn pay(&mut self, now: Instant) -> Result<(), Instant> {
+    /// Whether there is a token for the line that is next, and when there will be.
+    fn look_into_bucket(&mut self, now: Instant) -> Result<(), Instant> {
         let Some(flood) = self.hall.settings.flood else {
             return Ok(());
         };
-        self.bucket.get_or_insert_with(|| Bucket::new(flood, now)).take(now)
+        self.bucket.get_or_insert_with(|| Bucket::new(flood, now)).look(now)
+    }
+
+    fn charge(&mut self, cost: u32) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge(cost);
+        }
     }
 
     fn hear_line(&mut self, out: &mut Output) {
         let mut lines = std::mem::take(&mut self.lines);
         match lines.next() {
             Next::Line(line) => self.hear_message(line, out),
-            Next::Overlong => self.take_turn("", out, |turn| {
-                turn.numeric(ERR_INPUTTOOLONG, &[], "Input line was too long");
-            }),
+            Next::Overlong => {
+                self.charge(1);
+                self.take_turn("", out, |turn| {
+                    turn.numeric(ERR_INPUTTOOLONG, &[], "Input line was too long");
+                });
+            }
             Next::Unfinished => {}
         }
         self.lines = lines;
@@ -190,11 +198,7 @@ impl Seat {
             return self.refuse_bytes(&name, Tags::default(), out);
         }
         let parameters = &parameters[..count];
-        if let (Some(bucket), Some(list)) = (&mut self.bucket, parameters.first())
-            && command::has_targets(&name)
-        {
-            bucket.charge(targets(list).count().saturating_sub(1) as u32);
-        }
+        self.charge(command::cost(&name, parameters));
         let label = label(message.tags);
         let tags = client_only(message.tags);
         let server = self.hall.clone();
@@ -211,6 +215,7 @@ impl Seat {
 
     /// UTF8ONLY: what is no text is passed on to nobody.
     fn refuse_bytes(&mut self, command: &str, tags: Tags<'_>, out: &mut Output) {
+        self.charge(1);
         let server = self.hall.clone();
         self.take_turn("", out, |turn| {
             turn.voice.begin(label(tags));

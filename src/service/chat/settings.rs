@@ -46,8 +46,9 @@ pub struct Settings {
     pub receive_queue: usize,
 }
 
-/// A bucket of tokens: each line takes one, and one more for each further target it names. When it
-/// is empty, lines wait in the receive queue, and a client whose queue is full has to leave.
+/// A bucket of tokens: each line takes one, and one more for each further target it names; PING and
+/// PONG take none. When it is empty, lines wait in the receive queue, and a client whose queue is
+/// full has to leave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flood {
     /// Lines that may be said at once.

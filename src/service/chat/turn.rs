@@ -78,11 +78,9 @@ impl Turn<'_> {
         for parameter in parameters {
             line.push(' ');
             // What cannot stand in the middle of a line must not change what the others mean.
-            let stands = !parameter.is_empty() && !parameter.starts_with(':');
-            line.push_str(match parameter.split(' ').next() {
-                Some(word) if stands => word,
-                _ => "*",
-            });
+            let stands =
+                !parameter.is_empty() && !parameter.starts_with(':') && !parameter.contains(' ');
+            line.push_str(if stands { parameter } else { "*" });
         }
         line
     }

@@ -13,6 +13,8 @@ const LONGEST_LABEL: usize = 64;
 #[derive(Default)]
 pub struct Voice {
     pub capabilities: Capabilities,
+    /// Those that cannot be given up again.
+    pub lasting: Capabilities,
     question: Option<Question>,
     /// Batches so far, which names them.
     batches: u64,

@@ -38,7 +38,8 @@ pub fn who(turn: &mut Turn, parameters: &[&str]) {
     let (flags, fields) = match options.split_once('%') {
         Some((flags, fields)) => {
             let (fields, token) = fields.split_once(',').unwrap_or((fields, ""));
-            (flags, Some((fields.to_owned(), token.to_owned())))
+            let known = fields.contains(|field| "tcuihsnfdlaor".contains(field));
+            (flags, known.then(|| (fields.to_owned(), token.to_owned())))
         }
         None => (options, None),
     };

@@ -76,7 +76,7 @@ pub struct ChatServer {
     #[serde(deserialize_with = "text::<Time, _>")]
     ping_timeout: Option<Time>,
     /// How fast a client may talk: so many lines at once, so many a second in the long run; or `off`
-    /// [default: 64:8]
+    /// [default: 100:10]
     ///
     /// A line that names several targets counts for each. Lines beyond that wait until it is their
     /// time, and a client that has more than --receive-queue of them waiting has to leave (Excess
@@ -143,7 +143,7 @@ impl FromStr for Pace {
             Some(flood) if flood.burst > 0 && flood.per_second > 0.0 && flood.per_second < 1e9 => {
                 Ok(Pace(Some(flood)))
             }
-            _ => Err("not a pace; examples: 64:8 (64 lines at once, 8 a second), off".into()),
+            _ => Err("not a pace; examples: 100:10 (100 lines at once, 10 a second), off".into()),
         }
     }
 }

@@ -38,16 +38,23 @@ impl Server {
         end
     }
 
-    /// Puts mail into mailboxes, as far as nobody has to be waited for. The rest comes back, in
-    /// order.
+    /// Puts mail into mailboxes that have room. What is for the others comes back: they have to be
+    /// waited for.
     pub(super) fn post(&self, mut mail: Vec<Mail>) -> Vec<Mail> {
         let limit = self.limits.backlog_bytes;
-        let full = mail.iter().position(|mail| {
-            let receiver = self.receiver(mail);
-            let mailbox = receiver.as_ref().and_then(|receiver| receiver.mailbox.as_ref());
-            mailbox.is_some_and(|mailbox| !mailbox.try_put(&mail.bytes, limit))
+        let mut full = Vec::new();
+        mail.retain(|mail| {
+            // What follows must not overtake what waits.
+            let waits = full.contains(&mail.to)
+                || self.receiver(mail).is_some_and(|receiver| {
+                    let mailbox = receiver.mailbox.as_ref();
+                    mailbox.is_some_and(|mailbox| !mailbox.try_put(&mail.bytes, limit))
+                });
+            if waits && !full.contains(&mail.to) {
+                full.push(mail.to);
+            }
+            waits
         });
-        mail.drain(..full.unwrap_or(mail.len()));
         mail
     }
 

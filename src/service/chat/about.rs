@@ -71,7 +71,7 @@ pub fn isupport(turn: &mut Turn) {
     ];
     let talk = ["PRIVMSG", "NOTICE", "TAGMSG"].map(|command| format!("{command}:{MOST_TARGETS}"));
     tokens.push(format!(
-        "TARGMAX=JOIN:,KICK:,LIST:,MONITOR:,NAMES:1,PART:,WHOIS:1,WHOWAS:1,{}",
+        "TARGMAX=JOIN:,KICK:,LIST:,MONITOR:,NAMES:,PART:,WHOIS:1,WHOWAS:1,{}",
         talk.join(",")
     ));
     tokens.push(format!("TOPICLEN={text}"));

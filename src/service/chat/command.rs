@@ -70,7 +70,7 @@ pub fn unknown(turn: &mut Turn, name: &str) {
 pub fn cost(name: &str, parameters: &[&str]) -> u32 {
     match (name, parameters.first()) {
         ("PING" | "PONG", _) => 0,
-        ("JOIN" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG", Some(list)) => {
+        ("JOIN" | "NAMES" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG", Some(list)) => {
             (targets(list).count() as u32).max(1)
         }
         _ => 1,

@@ -21,7 +21,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("MODE", "nick|channel [+-letters] [parameter …]", "shows modes and changes them"),
     ("MONITOR", "+|-|C|L|S [nick,nick]", "tells when somebody comes and goes"),
     ("MOTD", "[server]", "tells the message of the day"),
-    ("NAMES", "[channel]", "tells who is on a channel"),
+    ("NAMES", "[channel,channel]", "tells who is on a channel"),
     ("NICK", "nick", "changes what you are called"),
     ("NOTICE", "target,target :text", "says something that no program answers"),
     ("OPER", "name password", "makes you an operator of the server"),

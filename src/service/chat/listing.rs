@@ -13,8 +13,8 @@ use super::who::{self, Asked};
 use crate::session::ConnectionId;
 
 pub enum Listing {
-    /// Folded names of channels.
-    Names(IntoIter<String>),
+    /// Folded names of channels, and what was asked.
+    Names(IntoIter<String>, String),
     /// Folded names of channels, and which of them are wanted.
     Channels(IntoIter<String>, Vec<Filter>),
     Who(IntoIter<ConnectionId>, Asked),
@@ -67,13 +67,13 @@ pub fn go_on(turn: &mut Turn) -> bool {
     };
     while !turn.out.is_full() {
         let more = match &mut listing {
-            Listing::Names(names) => match names.next() {
+            Listing::Names(names, asked) => match names.next() {
                 Some(name) => {
                     name_members(turn, &name);
                     true
                 }
                 None => {
-                    turn.numeric(RPL_ENDOFNAMES, &["*"], "End of /NAMES list");
+                    turn.numeric(RPL_ENDOFNAMES, &[asked], "End of /NAMES list");
                     false
                 }
             },

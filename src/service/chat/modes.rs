@@ -111,6 +111,7 @@ fn of_channel(turn: &mut Turn, name: &str, parameters: &[&str]) {
     let mut parameters = parameters.iter().copied();
     let mut on = true;
     let mut complained = false;
+    let mut told = Vec::new();
     let mut taken = 0;
     let mut shown = Shown::default();
     for letter in changes.chars() {
@@ -125,7 +126,10 @@ fn of_channel(turn: &mut Turn, name: &str, parameters: &[&str]) {
         };
         let parameter = if wants_parameter { parameters.next() } else { None };
         if let (Some(list), None) = (List::of_letter(letter), parameter) {
-            tell_list(turn, &folded, list);
+            if !told.contains(&list) {
+                told.push(list);
+                tell_list(turn, &folded, list);
+            }
             continue;
         }
         if !wants_parameter && letter != 'l' && Flags::of_letter(letter).is_none() {

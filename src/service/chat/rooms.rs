@@ -272,26 +272,12 @@ fn tell_topic(turn: &mut Turn, folded: &str) -> bool {
 }
 
 pub fn names(turn: &mut Turn, parameters: &[&str]) {
-    match parameters.first().filter(|name| !name.is_empty()) {
-        None => {
-            let all = turn.state.channels.keys().cloned().collect::<Vec<_>>();
-            *turn.listing = Some(Listing::Names(all.into_iter()));
-        }
-        Some(&name) => {
-            let folded = fold(name);
-            let shown = turn
-                .state
-                .channels
-                .get(&folded)
-                .filter(|channel| channel.is_visible_to(turn.me))
-                .map(|channel| channel.name.clone());
-            if shown.is_some() {
-                names_of(turn, &folded);
-            }
-            let name = shown.as_deref().unwrap_or(name);
-            turn.numeric(RPL_ENDOFNAMES, &[name], "End of /NAMES list");
-        }
-    }
+    let asked = parameters.first().copied().unwrap_or_default();
+    let names: Vec<String> = match asked {
+        "" => turn.state.channels.keys().cloned().collect(),
+        list => targets(list).map(fold).collect(),
+    };
+    *turn.listing = Some(Listing::Names(names.into_iter(), asked.into()));
 }
 
 /// Answers who is on a channel. Those who are invisible are seen by its members only.

@@ -109,8 +109,11 @@ impl Seat {
             tags,
         };
         let outcome = act(&mut turn);
-        // Whoever has registered was taken out of their number by that.
-        self.stranger &= self.entry.is_some();
+        if self.entry.is_none() {
+            // Whoever has registered was taken out of the strangers' number by that.
+            self.stranger = false;
+            self.deadline = None;
+        }
         if self.over {
             forget(&mut state, &mut self.stranger, &mut self.address);
         }
@@ -132,6 +135,7 @@ impl Seat {
             if !self.lines.has_line() {
                 // Frees what was heard.
                 self.lines.next();
+                self.set_alarm(out);
                 return Want::Read;
             }
             if out.is_full() {
@@ -358,9 +362,6 @@ impl Session for Seat {
     fn wake(&mut self, out: &mut Output) -> Want {
         let now = out.now();
         self.alarm = None;
-        if self.entry.is_none() {
-            self.deadline = None;
-        }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let patience = time(self.settings().registration_timeout);
             out.fail(format!("has not registered within {patience}"));

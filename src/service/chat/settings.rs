@@ -107,9 +107,9 @@ impl Settings {
     pub const PING_INTERVAL: Duration = Duration::from_secs(90);
     /// As long again.
     pub const PING_TIMEOUT: Duration = Duration::from_secs(90);
-    /// A client that joins all its channels at once is no flood; eight lines a second for ever are
-    /// more than anybody reads.
-    pub const FLOOD: Flood = Flood { burst: 64, per_second: 8.0 };
+    /// A client that joins all its channels and asks about each at once is no flood; ten lines a
+    /// second for ever are more than anybody reads.
+    pub const FLOOD: Flood = Flood { burst: 100, per_second: 10.0 };
     /// Room for a line with all its tags, and for a paste of some twenty.
     pub const RECEIVE_QUEUE: usize = 10 * 1024;
 }

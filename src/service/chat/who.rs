@@ -150,7 +150,7 @@ pub fn whois(turn: &mut Turn, parameters: &[&str]) {
         Some(id) => whois_one(turn, id),
         None => turn.numeric(ERR_NOSUCHNICK, &[nick], "No such nick/channel"),
     }
-    turn.numeric(RPL_ENDOFWHOIS, &[nick], "End of /WHOIS list");
+    turn.numeric(RPL_ENDOFWHOIS, &[nicks], "End of /WHOIS list");
 }
 
 fn whois_one(turn: &mut Turn, id: ConnectionId) {

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use support::irc::{House, Talker, gather};
@@ -13,6 +13,7 @@ use support::{Process, on_both_engines};
 
 /// A file of this test's own.
 fn file(name: &str, text: &str) -> PathBuf {
+    let name = format!("{}-{name}", process::id());
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("it can be written");
     path

@@ -106,7 +106,7 @@ impl Client {
 
     fn connect(&self) -> Result<(), Failure> {
         let patience = self.timeout.unwrap_or(PATIENCE);
-        let tls = self.tls.then(|| self.connector()).transpose()?;
+        let tls = self.tls.then(|| connector(&self.trust)).transpose()?;
         let stream = client::connect(&self.host, self.port, tls.as_ref(), patience)?;
         match &self.message {
             Some(text) => client::message(stream, text.as_encoded_bytes(), patience)?,
@@ -114,28 +114,6 @@ impl Client {
             None => client::pipe(stream)?,
         }
         Ok(())
-    }
-
-    /// One connection needs no memory of sessions. Keys are logged as other clients do it, but for
-    /// nobody else to read.
-    fn connector(&self) -> Result<Connector, Failure> {
-        let mut options = self.trust.options(0);
-        if let Some(file) = env::var_os("SSLKEYLOGFILE").filter(|file| !file.is_empty()) {
-            let name = Path::new(&file).display();
-            match File::options().append(true).create(true).mode(0o600).open(&file) {
-                Ok(_) => {
-                    warn!("whoever reads {name} can read this conversation: its keys go there");
-                    options.log_keys = true;
-                }
-                Err(error) => {
-                    warn!(
-                        "no keys are logged: cannot write {name} (SSLKEYLOGFILE): {}",
-                        cause(&error)
-                    )
-                }
-            }
-        }
-        Ok(Connector::new(&options)?)
     }
 
     fn send_datagrams(&self) -> Result<(), client::Error> {
@@ -150,7 +128,26 @@ impl Client {
     }
 }
 
+/// What makes one connection, which needs no memory of sessions. Keys are logged as other clients do
+/// it, but for nobody else to read.
+pub fn connector(trust: &Trust) -> Result<Connector, Failure> {
+    let mut options = trust.options(0);
+    if let Some(file) = env::var_os("SSLKEYLOGFILE").filter(|file| !file.is_empty()) {
+        let name = Path::new(&file).display();
+        match File::options().append(true).create(true).mode(0o600).open(&file) {
+            Ok(_) => {
+                warn!("whoever reads {name} can read this conversation: its keys go there");
+                options.log_keys = true;
+            }
+            Err(error) => {
+                warn!("no keys are logged: cannot write {name} (SSLKEYLOGFILE): {}", cause(&error))
+            }
+        }
+    }
+    Ok(Connector::new(&options)?)
+}
+
 /// Whether a person types here and reads the answers.
-fn at_terminal() -> bool {
+pub fn at_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }

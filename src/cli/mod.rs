@@ -1,6 +1,7 @@
 //! The command line: clap lives here and nowhere else.
 
 mod bench;
+mod chat;
 mod chat_server;
 mod client;
 mod encryption;
@@ -59,6 +60,7 @@ struct Verbosity {
 enum Command {
     Server(Box<server::Server>),
     Client(client::Client),
+    Chat(Box<chat::Chat>),
     Load(Box<load::Load>),
     Bench(Box<bench::Bench>),
     Report(report::Report),
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Server(server) => server.run(),
         Command::Client(client) => client.run(),
+        Command::Chat(chat) => chat.run(),
         Command::Load(load) => load.run(),
         Command::Bench(bench) => bench.run(),
         Command::Report(report) => report.run(),

@@ -3,8 +3,9 @@
 //! [`message`](message()) sends one text and prints the reply, [`pipe`](pipe()) carries bytes both
 //! ways, and [`terminal`](terminal()) talks line by line with a person. None needs to know the
 //! protocol, so each works with any server; nor whether it is spoken in TLS, which is up to the
-//! [`Stream`]. [`datagram`] has the same three over UDP.
+//! [`Stream`]. [`datagram`] has the same three over UDP, and [`chat`] knows one protocol.
 
+pub mod chat;
 pub mod datagram;
 mod error;
 mod handshake;

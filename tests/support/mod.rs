@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
 pub mod certificate;
+pub mod chat_host;
 pub mod datagram;
 pub mod hall;
 pub mod irc;

@@ -189,6 +189,20 @@ in_every_way! {
         house.talker("bob");
     }
 
+    fn words_after_the_farewell_do_not_drown_it(way) {
+        let house = house(way);
+        for _ in 0..50 {
+            let mut ann = house.talker("ann");
+            ann.say("QUIT");
+            // The server may have closed by then. A reset would throw away what it has said last.
+            for _ in 0..3 {
+                ann.peer.try_say(b"PING anybody\r\n");
+            }
+            ann.is_shown_out();
+            assert!(ann.peer.rest().is_empty());
+        }
+    }
+
     fn the_others_hear_who_quits_and_why(way) {
         let house = house(way);
         let [mut ann, mut bob, mut eve] = house.room("#room", ["ann", "bob", "eve"]);

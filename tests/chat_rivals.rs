@@ -213,11 +213,9 @@ fn essence(line: &Line) -> String {
         "ERROR" => parameters.clear(),
         // The reason stands in it somewhere.
         "QUIT" => parameters.clear(),
-        numeric if is_numeric(numeric) => {
-            if parameters.len() > 1 && !matches!(numeric, "221" | "301" | "322" | "324" | "341") {
-                parameters.pop();
-            }
-        }
+        // These end with something that is no text.
+        "221" | "301" | "322" | "324" | "341" => {}
+        numeric if is_numeric(numeric) && parameters.len() > 1 => drop(parameters.pop()),
         _ => {}
     }
     format!("{source}: {command} {}", parameters.join(" "))

@@ -172,6 +172,22 @@ on_both_engines! {
         bob.hear_nothing();
     }
 
+    fn rooms_and_people_to_be_kicked_are_paired(engine) {
+        let house = house(engine);
+        let mut people = house.room("#one", ["ann", "bob", "eve"]);
+        gather("#two", &mut people);
+        people[0].say("KICK #one,#two bob,eve :out");
+        all_hear(&mut people, ":ann KICK #one bob out");
+        all_hear(&mut people, ":ann KICK #two eve out");
+        let [mut ann, mut bob, mut eve] = people;
+        ann.ask("NAMES #one,#two", &[
+            "353 ann = #one *", "353 ann = #two *", "366 ann #one,#two *",
+        ]);
+        bob.ask("PART #one,#two", &["442 bob #one *", ":bob PART #two"]);
+        ann.hear(":bob PART #two");
+        eve.hear_nothing();
+    }
+
     fn others_do_not_kick(engine) {
         let house = house(engine);
         let [mut ann, mut bob] = house.room("#room", ["ann", "bob"]);

@@ -14,9 +14,9 @@ use socklab::service::chat;
 use socklab::service::chat::message::{Message, Source, unescape};
 use socklab::service::chat::settings::{Operator, Secret};
 
-use super::Server;
 use super::ngircd::Ngircd;
 use super::way::{NoLine, Peer, Reached, Way};
+use super::{Process, Server};
 
 /// What the server calls itself.
 pub const NAME: &str = "chat.example";
@@ -55,6 +55,8 @@ impl Settings {
 /// Where people talk.
 pub enum House {
     Ours(Reached<Server>),
+    /// The server under test as a process of its own.
+    Process(Reached<Process>),
     Rival(Reached<Ngircd>),
 }
 
@@ -91,6 +93,7 @@ impl House {
     pub fn call(&self) -> Talker {
         Talker::of(match self {
             House::Ours(house) => house.call(),
+            House::Process(house) => house.call(),
             House::Rival(house) => house.call(),
         })
     }
@@ -99,6 +102,7 @@ impl House {
     pub fn call_with(&self, tcp: TcpStream) -> Talker {
         Talker::of(match self {
             House::Ours(house) => house.call_with(tcp),
+            House::Process(house) => house.call_with(tcp),
             House::Rival(house) => house.call_with(tcp),
         })
     }

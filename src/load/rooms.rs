@@ -17,6 +17,7 @@ mod arrival;
 mod delivery;
 mod disorder;
 mod ending;
+mod line;
 mod member;
 pub mod names;
 mod room;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Token};
 
+use line::Line;
 use member::{Member, Stage};
 use names::Texts;
 use room::Room;
@@ -48,18 +50,6 @@ use super::work::{Chat, PIECE, Work};
 use crate::engine::Buffer;
 use crate::report::document::Handshakes;
 use crate::tls::Connector;
-
-/// Clients that have just called and heard nothing yet. Some servers have a queue of ten callers, and
-/// one who does not fit calls again a whole second later.
-const CALLERS: usize = 10;
-
-/// How long that is "just": whoever has heard nothing for longer is in no queue. Some servers let all
-/// who wait in once a second.
-const JUST: u64 = 20_000_000;
-
-/// How often a client calls whose connection is reset before it has heard anything: in a queue that is
-/// full the kernel may lose one that seemed to have come about.
-const CALLS: u8 = 3;
 
 /// Pieces that a client hears in one turn, so that a fast one cannot starve the others.
 const PIECES_PER_TURN: usize = 16;
@@ -106,8 +96,8 @@ pub struct Rooms {
     suspects: BTreeMap<usize, Vec<u8>>,
     /// Calls made so far.
     calls: usize,
-    /// When the last callers called, the first of them first.
-    callers_in_line: VecDeque<(u64, usize)>,
+    /// Who has called and may be in the server's queue.
+    line: Line,
     /// Clients that are not where they should be: not in their room yet, or not done with leaving.
     busy: usize,
     /// Deliveries that are due.
@@ -167,7 +157,7 @@ impl Rooms {
             owing_since: 0,
             suspects: BTreeMap::new(),
             calls: 0,
-            callers_in_line: VecDeque::new(),
+            line: Line::default(),
             busy: 0,
             awaited: 0,
             open: false,
@@ -198,11 +188,10 @@ impl Rooms {
             while called < all {
                 self.tick();
                 let scheduled = start.saturating_add((called as f64 * gap) as u64);
-                due = Some(scheduled.max(self.free_line())).filter(|&due| due > self.now);
+                due = Some(scheduled.max(self.queue_is_free())).filter(|&due| due > self.now);
                 if due.is_some() {
                     break;
                 }
-                self.callers_in_line.push_back((self.now, called));
                 self.call(called);
                 called += 1;
             }
@@ -302,20 +291,6 @@ impl Rooms {
     /// Clients that are in their rooms.
     pub fn connected(&self) -> usize {
         self.members.iter().filter(|member| member.is_there()).count()
-    }
-
-    /// When somebody may call without standing in the way of those before.
-    fn free_line(&mut self) -> u64 {
-        let (now, members) = (self.now, &self.members);
-        let is_in_line = |(called, index): (u64, usize)| {
-            let line = &members[index].line;
-            called + JUST > now && line.heard == 0 && line.stream.is_some()
-        };
-        while self.callers_in_line.pop_front_if(|caller| !is_in_line(*caller)).is_some() {}
-        match self.callers_in_line.front() {
-            Some((called, _)) if self.callers_in_line.len() >= CALLERS => called + JUST,
-            _ => now,
-        }
     }
 
     fn begin(&mut self, pace: Pace, lines: u64) {

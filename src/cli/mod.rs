@@ -13,6 +13,7 @@ mod progress;
 mod reload;
 mod report;
 mod respawn;
+mod rooms;
 mod server;
 mod tls;
 mod units;

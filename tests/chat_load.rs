@@ -55,8 +55,6 @@ on_both_engines! {
             let outcome = load(&party, pace, Some(2_000.0), 201);
             is_whole(&outcome, 201, shape.1);
             assert_eq!(outcome.times.latency.len(), 201 * (shape.1 as u64 - 1));
-            // 201 lines at 2,000 per second.
-            assert!(outcome.tally.elapsed >= Duration::from_millis(98), "{:?}", outcome.tally);
             assert!(outcome.times.latency.max() >= outcome.times.service.max());
         }
     }

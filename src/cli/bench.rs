@@ -10,7 +10,7 @@ use socklab::bench::placement::{Placement, Sharing};
 use socklab::bench::{self, Plan};
 use socklab::load::pace::Pace;
 use socklab::load::preflight;
-use socklab::load::rooms::names::{self, HEADER, LONGEST};
+use socklab::load::rooms::names;
 use socklab::load::secure::Secure;
 use socklab::load::volley::datagram::{NUMBER, longest};
 use socklab::load::watch::Watch;
@@ -24,8 +24,9 @@ use socklab::tls::Connector;
 use socklab::transport::Transport;
 
 use super::interrupt::stop_on_ctrl_c;
-use super::load::{Acks, TALKERS, message};
+use super::load::message;
 use super::progress::Progress;
+use super::rooms::{Acks, TALKERS, not_of_a_line};
 use super::tls::Trust;
 use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
 
@@ -203,10 +204,8 @@ impl Bench {
         if self.per_connection.is_some() {
             return Some("in a chat nobody leaves, so drop --per-connection".into());
         }
-        if !(HEADER..=LONGEST).contains(&self.size) {
-            return Some(format!(
-                "a line has {HEADER} to {LONGEST} bytes of text, so change --size"
-            ));
+        if let Some(why) = not_of_a_line(self.size) {
+            return Some(why);
         }
         let most = names::MOST;
         let wrong = self.clients.iter().find(|clients| !(2..=most).contains(*clients))?;

@@ -10,7 +10,6 @@ use nix::unistd::Pid;
 use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
 use socklab::load::pace::Pace;
-use socklab::load::rooms::names::{self, HEADER, LONGEST};
 use socklab::load::run::{self, Plan};
 use socklab::load::secure::Secure;
 use socklab::load::target::Target;
@@ -26,16 +25,12 @@ use socklab::transport::Transport;
 use super::escaped::{Bytes, escaped};
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
+use super::rooms::{Chat, not_of_a_line};
 use super::tls::Trust;
 use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, unmeasured};
 
 /// Clients where nothing else is asked for.
 const CLIENTS: usize = 50;
-
-/// Members of a room, and those of them that talk.
-const MEMBERS: usize = 10;
-/// See [`MEMBERS`].
-pub const TALKERS: usize = 10;
 
 /// Load any TCP, TLS, UDP or IRC server and measure it
 ///
@@ -174,27 +169,8 @@ pub struct Load {
     no_resumption: bool,
     #[command(flatten)]
     trust: Trust,
-    /// Rooms [default: 1]
-    #[arg(long, help_heading = "IRC", value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    rooms: Option<usize>,
-    /// Members of each room; each is a client, in that room only [default: 10]
-    #[arg(long, help_heading = "IRC", value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=1_000_000))]
-    members: Option<usize>,
-    /// Members of each room that talk [default: 10, or all where there are fewer]
-    #[arg(long, help_heading = "IRC", value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    talkers: Option<usize>,
-    /// When talkers acknowledge what they have received [default: delayed]
-    ///
-    /// A server that does not set TCP_NODELAY waits for that, up to 40 ms, which its users feel.
-    /// `quick` shows what it can do beside that.
-    #[arg(long, help_heading = "IRC", value_enum, value_name = "WHEN")]
-    acks: Option<Acks>,
-    /// What the server wants to be told first (PASS)
-    #[arg(long, help_heading = "IRC", value_name = "TEXT")]
-    password: Option<String>,
+    #[command(flatten)]
+    chat: Chat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,15 +183,6 @@ enum Expect {
     Source,
     /// As many bytes as were sent, whatever they are; with udp, any datagram for each
     None,
-}
-
-/// When what has come is acknowledged (TCP).
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Acks {
-    /// At once
-    Quick,
-    /// When the kernel thinks fit, as in most clients
-    Delayed,
 }
 
 impl Load {
@@ -296,11 +263,7 @@ impl Load {
 
     /// How clients are spread over rooms, if it is IRC.
     fn rooms(&self) -> Option<Rooms> {
-        let members = self.members.unwrap_or(MEMBERS);
-        let talkers = self.talkers.unwrap_or(TALKERS.min(members));
-        let quick_acks = self.acks == Some(Acks::Quick);
-        let rooms = Rooms { rooms: self.rooms.unwrap_or(1), members, talkers, quick_acks };
-        self.speaks_irc().then_some(rooms)
+        self.speaks_irc().then(|| self.chat.rooms())
     }
 
     fn clients(&self) -> usize {
@@ -338,9 +301,9 @@ impl Load {
         if let Some(option) = of_tls.filter(|_| !self.speaks_tls()) {
             return Some(format!("{option} needs --tls, or a target as in tls://HOST:PORT"));
         }
-        let irc = match self.rooms() {
-            Some(rooms) => self.not_of_irc(rooms),
-            None => self.of_irc().map(|option| {
+        let irc = match self.speaks_irc() {
+            true => self.not_of_irc(),
+            false => self.chat.given().map(|option| {
                 format!("{option} is of rooms, so give it a target as in irc://HOST:PORT")
             }),
         };
@@ -373,45 +336,21 @@ impl Load {
         listens.then(|| format!("with --expect source nothing is sent, so drop {name}"))
     }
 
-    /// An option that was given and makes sense for IRC only.
-    fn of_irc(&self) -> Option<&'static str> {
-        let options = [
-            ("--rooms", self.rooms.is_some()),
-            ("--members", self.members.is_some()),
-            ("--talkers", self.talkers.is_some()),
-            ("--acks", self.acks.is_some()),
-            ("--password", self.password.is_some()),
-        ];
-        options.into_iter().find_map(|(name, given)| given.then_some(name))
-    }
-
     /// What cannot be had of IRC.
-    fn not_of_irc(&self, rooms: Rooms) -> Option<String> {
+    fn not_of_irc(&self) -> Option<String> {
         let why = if self.clients.is_some() {
             "with irc clients are the members of rooms, so drop --clients and give --rooms and \
              --members"
-                .into()
         } else if self.per_connection.is_some() {
-            "with irc nobody leaves, so drop --per-connection".into()
+            "with irc nobody leaves, so drop --per-connection"
         } else if self.message.is_some() {
-            "a line says whose it is and which, so --message cannot be its text".into()
+            "a line says whose it is and which, so --message cannot be its text"
         } else if self.expect != Expect::Echo {
-            "with irc clients hear what others say, so drop --expect".into()
-        } else if !(HEADER..=LONGEST).contains(&self.size) {
-            format!("a line has {HEADER} to {LONGEST} bytes of text, so change --size")
-        } else if rooms.talkers > rooms.members {
-            format!(
-                "of {} members {} cannot talk, so change --talkers",
-                rooms.members, rooms.talkers
-            )
-        } else if self.clients() > names::MOST {
-            format!("{} clients are more than there are names, {}", self.clients(), names::MOST)
-        } else if self.password.as_ref().is_some_and(|text| text.contains(['\r', '\n', '\0'])) {
-            "--password is one line".into()
+            "with irc clients hear what others say, so drop --expect"
         } else {
-            return None;
+            return not_of_a_line(self.size).or(self.chat.contradiction());
         };
-        Some(why)
+        Some(why.into())
     }
 
     /// What datagrams cannot do.
@@ -453,10 +392,8 @@ impl Load {
             work = work.answered_by(text);
         }
         let rooms = self.rooms();
-        if let Some(Rooms { rooms, talkers, .. }) = rooms {
-            work = Work::chat(size, self.seed, rooms, talkers)
-                .opened_by(self.password.clone())
-                .acknowledged(self.acks == Some(Acks::Quick));
+        if rooms.is_some() {
+            work = self.chat.work(size, self.seed);
         }
         let open = self.rate.is_some() || self.slo.is_some();
         let depth = self.pipeline.or((!open).then_some(1));

@@ -15,6 +15,7 @@ mod progress;
 mod reload;
 mod report;
 mod respawn;
+mod rooms;
 mod server;
 mod tls;
 mod units;

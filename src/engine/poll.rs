@@ -14,6 +14,7 @@
 //! 6. All closing happens in one place.
 //! 7. Datagrams have no connections and so no turns: some batches of them, then everybody's turns.
 //! 8. Time is read once per pass, and one timer wakes the loop for whatever is due next.
+//! 9. Mail is sent when all have had their turns: one write for all letters of a pass.
 
 mod clock;
 mod connection;
@@ -118,6 +119,8 @@ struct Server {
     alarms: Queue,
     /// Mail that was posted and not handed on yet.
     letters: VecDeque<Mail>,
+    /// Who was handed mail in this pass.
+    mailed: Vec<ConnectionId>,
     /// Why sessions have ended their conversations, until the connections end.
     failures: HashMap<ConnectionId, Cow<'static, str>>,
     limits: Limits,
@@ -170,6 +173,7 @@ impl Server {
             lingering: Queue::default(),
             alarms: Queue::default(),
             letters: VecDeque::new(),
+            mailed: Vec::new(),
             failures: HashMap::new(),
             limits,
             journal: Journal::new(),
@@ -216,8 +220,7 @@ impl Server {
                     self.close(id, End::Grace);
                 }
             }
-            // Of those that have left in this pass.
-            self.deliver_all();
+            self.send_mail();
         }
         Ok(())
     }
@@ -350,7 +353,7 @@ impl Server {
         };
         connection.queued = false;
         let drains = self.deadline.is_some() && connection.last_reads > 0;
-        if connection.backlog.is_some() {
+        if connection.is_blocked() {
             match connection.flush(self.clock.tick()) {
                 Ok(()) => self.settle(id),
                 Err(error) => self.close(id, End::Broken(error)),

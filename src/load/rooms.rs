@@ -17,10 +17,12 @@ mod arrival;
 mod delivery;
 mod disorder;
 mod ending;
+mod line;
 mod member;
 pub mod names;
 mod room;
 mod talk;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,38 +30,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mio::event::Event;
-use mio::{Events, Token};
-
-use member::{Member, Stage};
+use line::Line;
+use member::Member;
 use names::Texts;
 use room::Room;
 
 use super::callers::{Callers, Until};
-use super::crowd::client::State;
 use super::crowd::secure::WIRE;
 use super::fault::Faults;
 use super::lookout::Lookout;
 use super::pace::{Pace, Schedule};
 use super::secure::Agreed;
-use super::tally::{LATE, Tally, Times};
+use super::tally::{Tally, Times};
 use super::watch::Watch;
 use super::work::{Chat, PIECE, Work};
 use crate::engine::Buffer;
 use crate::report::document::Handshakes;
 use crate::tls::Connector;
-
-/// Clients that have just called and heard nothing yet. Some servers have a queue of ten callers, and
-/// one who does not fit calls again a whole second later.
-const CALLERS: usize = 10;
-
-/// How long that is "just": whoever has heard nothing for longer is in no queue. Some servers let all
-/// who wait in once a second.
-const JUST: u64 = 20_000_000;
-
-/// How often a client calls whose connection is reset before it has heard anything: in a queue that is
-/// full the kernel may lose one that seemed to have come about.
-const CALLS: u8 = 3;
 
 /// Pieces that a client hears in one turn, so that a fast one cannot starve the others.
 const PIECES_PER_TURN: usize = 16;
@@ -106,8 +93,8 @@ pub struct Rooms {
     suspects: BTreeMap<usize, Vec<u8>>,
     /// Calls made so far.
     calls: usize,
-    /// When the last callers called, the first of them first.
-    callers_in_line: VecDeque<(u64, usize)>,
+    /// Who has called and may be in the server's queue.
+    line: Line,
     /// Clients that are not where they should be: not in their room yet, or not done with leaving.
     busy: usize,
     /// Deliveries that are due.
@@ -167,7 +154,7 @@ impl Rooms {
             owing_since: 0,
             suspects: BTreeMap::new(),
             calls: 0,
-            callers_in_line: VecDeque::new(),
+            line: Line::default(),
             busy: 0,
             awaited: 0,
             open: false,
@@ -198,11 +185,10 @@ impl Rooms {
             while called < all {
                 self.tick();
                 let scheduled = start.saturating_add((called as f64 * gap) as u64);
-                due = Some(scheduled.max(self.free_line())).filter(|&due| due > self.now);
+                due = Some(scheduled.max(self.queue_is_free())).filter(|&due| due > self.now);
                 if due.is_some() {
                     break;
                 }
-                self.callers_in_line.push_back((self.now, called));
                 self.call(called);
                 called += 1;
             }
@@ -304,20 +290,6 @@ impl Rooms {
         self.members.iter().filter(|member| member.is_there()).count()
     }
 
-    /// When somebody may call without standing in the way of those before.
-    fn free_line(&mut self) -> u64 {
-        let (now, members) = (self.now, &self.members);
-        let is_in_line = |(called, index): (u64, usize)| {
-            let line = &members[index].line;
-            called + JUST > now && line.heard == 0 && line.stream.is_some()
-        };
-        while self.callers_in_line.pop_front_if(|caller| !is_in_line(*caller)).is_some() {}
-        match self.callers_in_line.front() {
-            Some((called, _)) if self.callers_in_line.len() >= CALLERS => called + JUST,
-            _ => now,
-        }
-    }
-
     fn begin(&mut self, pace: Pace, lines: u64) {
         self.tick();
         self.tally = Tally::default();
@@ -392,111 +364,5 @@ impl Rooms {
 
     fn tick(&mut self) {
         self.now = self.watch.now();
-    }
-
-    /// Sleeps until there is news, or until a line is due.
-    fn wait(&mut self, due: Option<u64>) -> io::Result<()> {
-        let goes_on = !self.again.is_empty();
-        self.lookout.wait(due, goes_on || !self.owing.is_empty())?;
-        self.tick();
-        if !self.owing.is_empty() {
-            let idle = self.lookout.events.is_empty() && !goes_on;
-            self.acknowledge(idle);
-            if idle {
-                self.lookout.wait(due, false)?;
-                self.tick();
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives everybody who has news a turn, and everybody who was not done.
-    fn turns(&mut self) {
-        let waiting = self.again.len();
-        let events = std::mem::replace(&mut self.lookout.events, Events::with_capacity(0));
-        for event in &events {
-            self.note(event);
-        }
-        self.lookout.events = events;
-        for _ in 0..waiting {
-            if let Some(index) = self.again.pop_front() {
-                self.members[index].line.queued = false;
-                self.turn(index);
-            }
-        }
-    }
-
-    fn note(&mut self, event: &Event) {
-        let Token(index) = event.token();
-        let Some(Member { line, .. }) = self.members.get_mut(index) else {
-            return;
-        };
-        line.hidden |= event.is_read_closed() || event.is_error();
-        line.readable |= line.hidden || event.is_readable();
-        line.blocked &= !event.is_writable();
-        if line.stream.is_some() {
-            self.turn(index);
-        }
-    }
-
-    fn queue(&mut self, index: usize) {
-        let line = &mut self.members[index].line;
-        if !line.queued {
-            line.queued = true;
-            self.again.push_back(index);
-        }
-    }
-
-    /// Lets a client hear what there is and say what it may; and then those who have waited for it.
-    fn turn(&mut self, index: usize) {
-        match self.members[index].line.state {
-            State::Out | State::Away => return,
-            State::Calling => self.answer_the_call(index),
-            State::Greeting | State::Talking | State::Leaving | State::Suspecting => {}
-        }
-        self.hear(index);
-        self.flush(index);
-        self.say(index);
-        self.settle(index);
-        while let Some(talker) = self.ready.pop() {
-            self.say(talker);
-        }
-    }
-
-    /// Counts it among those who are not where they should be, or not.
-    fn settle(&mut self, index: usize) {
-        let member = &mut self.members[index];
-        let busy = match member.line.state {
-            State::Calling | State::Greeting => true,
-            State::Talking => member.stage != Stage::There,
-            State::Leaving => member.stage != Stage::Done,
-            State::Away | State::Out | State::Suspecting => false,
-        };
-        if busy != member.line.busy {
-            member.line.busy = busy;
-            self.busy = if busy { self.busy + 1 } else { self.busy - 1 };
-        }
-    }
-
-    fn send_what_is_due(&mut self, schedule: Schedule) {
-        // A pass sends each talker's next line at most, so that deliveries are not left waiting.
-        for _ in 0..self.rooms.len() * self.talkers {
-            let (due, index) = self.due(&schedule, self.next);
-            if self.left == 0 || due > self.now {
-                return;
-            }
-            self.tick();
-            let late = self.now > due + LATE;
-            self.next += 1;
-            let Member { room, place, .. } = self.members[index];
-            let talker = &mut self.rooms[room].talkers[place];
-            let at_rest = talker.begun == talker.before + talker.due;
-            talker.due += 1;
-            self.say(index);
-            let talker = &self.rooms[room].talkers[place];
-            // What the server held back is not the driver's fault.
-            let sent = at_rest && talker.begun == talker.before + talker.due;
-            self.tally.late += u64::from(late && sent);
-        }
     }
 }

@@ -69,6 +69,8 @@ pub struct Backlog {
     bytes: Vec<u8>,
     /// How much of `bytes` the kernel has taken.
     sent: usize,
+    /// It is mail of this pass, which is sent at its end: the kernel has refused nothing.
+    is_mail: bool,
 }
 
 impl Connection {
@@ -92,10 +94,22 @@ impl Connection {
         if let Some(mut backlog) = self.backlog.take() {
             backlog.sent += self.write(&backlog.bytes[backlog.sent..], tick)?;
             if backlog.len() > 0 {
+                backlog.is_mail = false;
                 self.backlog = Some(backlog);
             }
         }
         Ok(())
+    }
+
+    /// Whether the kernel has refused something, which waits.
+    pub fn is_blocked(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| !backlog.is_mail)
+    }
+
+    /// What is held was not offered to the kernel. Whether that is news.
+    pub fn has_new_mail(&mut self) -> bool {
+        let backlog = self.backlog.as_mut();
+        backlog.is_some_and(|backlog| !mem::replace(&mut backlog.is_mail, true))
     }
 
     fn write(&mut self, bytes: &[u8], tick: u8) -> io::Result<usize> {
@@ -128,7 +142,7 @@ impl Connection {
             }
             None => {
                 let bytes = bytes.to_vec();
-                self.backlog = Some(Box::new(Backlog { bytes, sent: 0 }));
+                self.backlog = Some(Box::new(Backlog { bytes, sent: 0, is_mail: false }));
             }
         }
     }

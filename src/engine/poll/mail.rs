@@ -1,6 +1,6 @@
 //! Mail between connections of the poll engine: handed over at once, for there is one thread.
 
-use std::slice;
+use std::{mem, slice};
 
 use super::{Server, tenant};
 use crate::engine::News;
@@ -15,8 +15,8 @@ impl Server {
         }
     }
 
-    /// Hands mail to the session it is for. What that says joins its backlog and leaves in its next
-    /// turn, so that many letters cost one write.
+    /// Hands mail to the session it is for. What that says is sent at the end of the pass, when all
+    /// had their turns, so that many letters cost one write.
     fn deliver(&mut self, mail: &Mail) {
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
@@ -29,22 +29,46 @@ impl Server {
         connection.state = letter.tell(&mut *connection.session, &mut self.output).into();
         debug_assert!(self.output.take_mail().is_empty(), "deliver posts no mail");
         debug_assert!(self.output.take_wake().is_none(), "deliver asks for no wake");
+        let blocked = connection.is_blocked();
+        connection.hold(self.output.bytes(), self.limits.backlog_bytes);
+        if !blocked && connection.has_new_mail() {
+            self.mailed.push(mail.to);
+        }
         if let Some(why) = self.output.take_failure() {
             self.fail(mail.to, why);
         }
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
         };
-        connection.hold(self.output.bytes(), self.limits.backlog_bytes);
         if connection.waiting() > self.limits.backlog_bytes {
             match connection.flush(self.clock.tick()) {
-                Err(error) => return self.close(mail.to, End::Broken(error)),
+                Err(error) => self.close(mail.to, End::Broken(error)),
                 Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
                     self.overflow(mail.to);
                 }
                 Ok(()) => {}
             }
         }
-        self.queue(mail.to);
+    }
+
+    /// Sends the mail of this pass, and what those say of it who leave over it.
+    pub(super) fn send_mail(&mut self) {
+        loop {
+            self.deliver_all();
+            if self.mailed.is_empty() {
+                return;
+            }
+            let mut mailed = mem::take(&mut self.mailed);
+            for id in mailed.drain(..) {
+                let Some(connection) = tenant(&mut self.connections, id) else {
+                    continue;
+                };
+                match connection.flush(self.clock.tick()) {
+                    Ok(()) => self.settle(id),
+                    Err(error) => self.close(id, End::Broken(error)),
+                }
+            }
+            self.mailed = mailed;
+        }
     }
 }

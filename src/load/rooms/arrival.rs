@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 
 use mio::{Interest, Token};
 
+use super::Rooms;
+use super::line::CALLS;
 use super::member::Stage;
 use super::names::NICK;
-use super::{CALLS, Rooms};
 use crate::load::crowd::client::State;
 use crate::load::crowd::secure::Tls;
 use crate::load::fault::{self, Kind};
@@ -26,6 +27,7 @@ impl Rooms {
         self.progress = self.now;
         let source = self.callers.source(self.calls);
         self.calls += 1;
+        self.line_up(index);
         let line = &mut self.members[index].line;
         let called = line.call(self.callers.server, source, self.now).and_then(|()| {
             let stream = line.stream.as_mut().expect("it has just called");
@@ -145,15 +147,13 @@ impl Rooms {
                 }
             }
             b"366" if stage == Stage::Joining => {
-                self.members[index].stage = Stage::There;
+                self.has_come(index);
                 self.watch.connected.fetch_add(1, Ordering::Relaxed);
             }
             b"JOIN" if stage != Stage::Registering => {
                 self.saw(index, Source::parse(message.source.unwrap_or_default()).nick);
             }
-            b"PONG" if self.members[index].line.state == State::Leaving => {
-                self.members[index].stage = Stage::Done;
-            }
+            b"PONG" => self.answered(index, words.last().copied().unwrap_or_default()),
             b"KICK" | b"KILL" => {
                 let nick = self.nick(index);
                 if words.iter().take(2).any(|word| *word == nick) {

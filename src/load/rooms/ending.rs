@@ -3,6 +3,7 @@
 use std::io;
 
 use super::disorder::{Hearer, diagnose};
+use super::line::LAST;
 use super::member::Stage;
 use super::{Member, Rooms};
 use crate::failure::cause;
@@ -84,6 +85,9 @@ impl Rooms {
     }
 
     pub(super) fn refused(&mut self, index: usize, error: &io::Error) {
+        if self.calls_again(index, error) {
+            return;
+        }
         let detail = match error.kind() {
             io::ErrorKind::AddrNotAvailable => {
                 format!("{}: no local port is free; `--source` gives more of them", cause(error))
@@ -96,7 +100,10 @@ impl Rooms {
     /// Whoever still waits has waited too long.
     pub(super) fn give_up(&mut self) {
         let patience = self.callers.patience;
-        for index in 0..self.members.len() {
+        // Those first that others miss.
+        let mut all: Vec<usize> = (0..self.members.len()).collect();
+        all.sort_by_key(|&index| self.members[index].stage == Stage::There);
+        for index in all {
             let Member { line, stage, seen, room, .. } = &self.members[index];
             let detail = match (line.state, stage) {
                 (State::Calling, _) => format!("no answer within {patience:?}"),
@@ -220,7 +227,7 @@ impl Rooms {
     pub(super) fn ask(&mut self, index: usize) {
         if self.members[index].is_there() {
             self.members[index].line.state = State::Leaving;
-            self.send(index, b"PING :is-that-all\r\n");
+            self.send(index, &[b"PING :", LAST, b"\r\n"].concat());
             self.settle(index);
         }
     }

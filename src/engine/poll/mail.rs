@@ -40,6 +40,11 @@ impl Server {
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
         };
+        if connection.is_over() {
+            // It may have nothing to send.
+            self.queue(mail.to);
+            return;
+        }
         if connection.waiting() > self.limits.backlog_bytes {
             match connection.flush(self.clock.tick()) {
                 Err(error) => self.close(mail.to, End::Broken(error)),

@@ -279,7 +279,7 @@ pub fn change_nick(turn: &mut Turn, parameters: &[&str]) {
     if turn.state.nicks.get(&fold(&new)).is_some_and(|owner| *owner != turn.me) {
         return turn.numeric(ERR_NICKNAMEINUSE, &[&new], "Nickname is already in use");
     }
-    let line = turn.mine(format_args!("NICK {new}"));
+    let line = turn.mine(format_args!("NICK :{new}"));
     let peers = turn.state.peers(turn.me);
     turn.say_line("", &line);
     turn.post(peers, Capabilities::default(), &line);

@@ -14,6 +14,7 @@ pub mod person;
 pub mod post;
 pub mod run;
 pub mod secure;
+pub mod stranger;
 pub mod talk;
 pub mod tls;
 pub mod tls_host;

@@ -110,6 +110,21 @@ fn a_line_to_several_costs_as_many_tokens() {
 }
 
 #[test]
+fn whom_a_kick_names_costs_as_many_tokens() {
+    let flood = Some(Flood { burst: 6, per_second: 1.0 });
+    let mut table = Table::new(Settings { flood, ..Settings::default() });
+    let [ann, bob] = ["ann", "bob"].map(|nick| table.register(nick));
+    table.say(ann, "JOIN #lab\r\n");
+    table.say(bob, "JOIN #lab\r\n");
+    table.pass(Duration::from_secs(10));
+    table.forget();
+    table.say(ann, "KICK #lab x,x,x,x,x,x,x\r\nPRIVMSG bob :hi\r\n");
+    assert_eq!((table.heard(ann).len(), table.heard(bob).len()), (7, 0));
+    table.pass(Duration::from_secs(2));
+    assert_eq!(table.heard(bob).len(), 1);
+}
+
+#[test]
 fn a_line_without_an_end_fills_no_memory() {
     let mut table = table();
     let seat = table.register("ann");

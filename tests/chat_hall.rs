@@ -5,15 +5,16 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use socklab::service::Chat;
 use socklab::service::chat::Settings;
 use socklab::service::chat::message::{Message, Source};
 use socklab::service::chat::settings::{Flood, Operator, Secret};
-use socklab::session::Want;
+use socklab::session::{ConnectionId, Output, Service, Want};
 use support::hall::Table;
 
 fn table() -> Table {
@@ -122,6 +123,46 @@ fn whom_a_kick_names_costs_as_many_tokens() {
     assert_eq!((table.heard(ann).len(), table.heard(bob).len()), (7, 0));
     table.pass(Duration::from_secs(2));
     assert_eq!(table.heard(bob).len(), 1);
+}
+
+/// An engine may keep alarms in whose place others were asked for: then all of them ring.
+#[test]
+fn an_alarm_that_rings_in_vain_is_not_asked_for_again() {
+    let flood = Some(Flood { burst: 1, per_second: 10.0 });
+    let chat = Chat::new(Settings { flood, ..Settings::default() });
+    let peer = ([127, 0, 0, 1], 7).into();
+    let mut session = chat.accept(peer, ConnectionId::new(0, 1));
+    let mut now = Instant::now();
+    let mut alarms = Vec::new();
+    let mut tell = |now: Instant, alarms: &mut Vec<Instant>, words: Option<&str>| {
+        let mut out = Output::new(Output::CHUNK);
+        out.set_now(now);
+        let want = match words {
+            Some(words) => session.receive(words.as_bytes(), &mut out),
+            None => session.wake(&mut out),
+        };
+        assert_eq!(want, Want::Read);
+        alarms.extend(out.take_wake());
+    };
+    tell(now, &mut alarms, Some("NICK ann\r\n"));
+    let mut pass = |alarms: &mut Vec<Instant>, words: Option<&str>| {
+        tell(now, alarms, words);
+        now += Duration::from_secs(1);
+        while let Some(at) = alarms.iter().position(|at| *at <= now) {
+            alarms.swap_remove(at);
+            tell(now, alarms, None);
+        }
+    };
+    pass(&mut alarms, Some("USER ann 0 * :ann\r\n"));
+    // Each second it has to wait for a token, and a moment later it does not.
+    for _ in 0..1000 {
+        pass(&mut alarms, Some("TIME\r\nTIME\r\n"));
+    }
+    assert!(alarms.len() < 200, "{} alarms", alarms.len());
+    for _ in 0..120 {
+        pass(&mut alarms, Some("PONG\r\n"));
+    }
+    assert_eq!(alarms.len(), 1);
 }
 
 #[test]

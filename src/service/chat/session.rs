@@ -361,7 +361,8 @@ impl Session for Seat {
 
     fn wake(&mut self, out: &mut Output) -> Want {
         let now = out.now();
-        self.alarm = None;
+        // One in whose place another was asked for may ring as well.
+        self.alarm = self.alarm.filter(|alarm| *alarm > now);
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let patience = time(self.settings().registration_timeout);
             out.fail(format!("has not registered within {patience}"));

@@ -280,6 +280,27 @@ fn relayed_lines_keep_their_length_and_their_characters() {
     assert!(text.starts_with(relayed));
 }
 
+#[test]
+fn names_are_whole_however_long_they_may_be() {
+    let settings =
+        Settings { nick_length: 100, channel_length: 150, flood: None, ..Settings::default() };
+    let mut table = Table::new(Settings { name: "s".repeat(63), ..settings });
+    let channel = format!("#{}", "c".repeat(149));
+    let nicks: Vec<String> = (0..9).map(|n| n.to_string()).map(|n| "n".repeat(99) + &n).collect();
+    for nick in &nicks {
+        let seat = table.register(nick);
+        table.say(seat, &format!("JOIN {channel}\r\n"));
+    }
+    table.forget();
+    table.say(0, &format!("CAP REQ userhost-in-names\r\nNAMES {channel}\r\n"));
+    let lines = table.heard(0);
+    let names = lines.iter().filter(|line| line.contains(" 353 "));
+    let names = names.flat_map(|line| line.rsplit(" :").next().unwrap().split(' '));
+    let heard: BTreeSet<String> = names.map(|name| name.trim_start_matches('@').into()).collect();
+    let source = |nick: &String| format!("{nick}!{}@127.0.0.1", &nick[..18]);
+    assert_eq!(heard, nicks.iter().map(source).collect());
+}
+
 const NICKS: [&str; 5] = ["ann", "bob", "eve", "Ann", "zoë"];
 const ROOMS: [&str; 6] = ["#a", "#A", "#b", "&c", "#", "nowhere"];
 

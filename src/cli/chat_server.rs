@@ -1,5 +1,6 @@
 //! `socklab server chat` on the command line, and in a file.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -258,8 +259,8 @@ impl ChatServer {
 fn read(path: &Path) -> Result<ChatServer, Failure> {
     let text = contents(path)?;
     let file: ChatServer = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
-        format!("{}, line {line}: {}", path.display(), error.message())
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        format!("{}, line {line}: {}", path.display(), without_value(error.message()))
     })?;
     for (name, value, range) in [
         ("nick-length", file.nick_length, (2, 200)),
@@ -273,6 +274,16 @@ fn read(path: &Path) -> Result<ChatServer, Failure> {
         }
     }
     Ok(file)
+}
+
+/// What is wrong, without the value itself: it may be a password.
+fn without_value(message: &str) -> Cow<'_, str> {
+    match message.rsplit_once(", expected ") {
+        Some((told, expected)) if told.starts_with("invalid type: ") => {
+            format!("wrong type, expected {expected}").into()
+        }
+        _ => message.into(),
+    }
 }
 
 fn contents(path: &Path) -> Result<String, Failure> {

@@ -29,3 +29,10 @@ fn a_value_of_the_wrong_type_is_not_repeated() {
     fails("half", "name = \"a.b\"\npassword", "FILE, line 2: key with no value, expected `=`");
     fails("rest", "oper = [\"secret\"]", "--oper is NAME:PASSWORD");
 }
+
+#[test]
+fn a_text_that_is_several_lines_is_refused() {
+    let why = "--admin and --description are one line each";
+    fails("admin", "admin = [\"a\\nb\"]", why);
+    fails("description", "description = \"a\\r\\nb\"", why);
+}

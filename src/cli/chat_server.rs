@@ -210,13 +210,17 @@ impl ChatServer {
         for (line, told) in admin.iter_mut().zip(told) {
             *line = told;
         }
+        let description = self.description.or(file.description).unwrap_or(defaults.description);
+        if admin.iter().chain([&description]).any(|text| text.contains(['\r', '\n', '\0'])) {
+            return Err("--admin and --description are one line each".into());
+        }
         let oper = if self.oper.is_empty() { file.oper } else { self.oper };
         let nick_length = self.nick_length.or(file.nick_length);
         let channel_length = self.channel_length.or(file.channel_length);
         let topic_length = self.topic_length.or(file.topic_length);
         let settings = Settings {
             name: self.name.or(file.name).map_or(defaults.name, |Word(name)| name),
-            description: self.description.or(file.description).unwrap_or(defaults.description),
+            description,
             network: self.network.or(file.network).map_or(defaults.network, |Word(name)| name),
             motd,
             admin,

@@ -36,3 +36,11 @@ fn a_text_that_is_several_lines_is_refused() {
     fails("admin", "admin = [\"a\\nb\"]", why);
     fails("description", "description = \"a\\r\\nb\"", why);
 }
+
+#[test]
+fn a_file_without_an_end_is_not_read() {
+    for option in ["--config", "--motd"] {
+        let told = run(&[option, "/dev/zero"]);
+        assert_eq!(told, "socklab: cannot read /dev/zero: it is larger than 1 MiB\n");
+    }
+}

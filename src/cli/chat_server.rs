@@ -1,7 +1,8 @@
 //! `socklab server chat` on the command line, and in a file.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use socklab::service::chat::Settings;
 use socklab::service::chat::settings::{Flood, Operator, Secret};
 
 use super::{Failure, units};
+
+/// Bytes of a file. What is said of a day, or set, is much shorter.
+const LARGEST: u64 = 1024 * 1024;
 
 /// Options of the service chat. A file may carry the same, under the same names.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
@@ -290,9 +294,15 @@ fn without_value(message: &str) -> Cow<'_, str> {
     }
 }
 
+/// All of a file, unless it has no end.
 fn contents(path: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {}: {}", path.display(), cause(&error)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("cannot read {}: it is larger than 1 MiB", path.display()).into());
+    }
     String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()).into())
 }
 

@@ -166,6 +166,31 @@ fn an_alarm_that_rings_in_vain_is_not_asked_for_again() {
 }
 
 #[test]
+fn who_takes_no_answer_is_shown_out_as_one_who_is_silent() {
+    let chat = Chat::new(Settings { flood: None, ..Settings::default() });
+    let mut session = chat.accept(([127, 0, 0, 1], 7).into(), ConnectionId::new(0, 1));
+    let start = Instant::now();
+    let mut out = Output::new(1000);
+    out.set_now(start);
+    session.open(&mut out);
+    // Before the first alarm, so that this one rings too early.
+    out.set_now(start + Duration::from_secs(1));
+    let words = "NICK ann\r\nUSER ann 0 * :ann\r\nHELP\r\nHELP\r\n";
+    assert_eq!(session.receive(words.as_bytes(), &mut out), Want::Write);
+    let mut want = Want::Write;
+    let mut rings = 0;
+    while want != Want::Close {
+        assert_eq!(want, Want::Write);
+        let alarm = out.take_wake().expect("it is looked after");
+        out.set_now(alarm);
+        want = session.wake(&mut out);
+        rings += 1;
+    }
+    assert!(out.now() <= start + Duration::from_secs(182), "{rings} rings");
+    assert_eq!(out.take_failure().as_deref(), Some("ping timeout: silent for 180 s"));
+}
+
+#[test]
 fn a_line_without_an_end_fills_no_memory() {
     let mut table = table();
     let seat = table.register("ann");

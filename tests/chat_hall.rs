@@ -5,15 +5,16 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use socklab::service::Chat;
 use socklab::service::chat::Settings;
 use socklab::service::chat::message::{Message, Source};
 use socklab::service::chat::settings::{Flood, Operator, Secret};
-use socklab::session::Want;
+use socklab::session::{ConnectionId, Output, Service, Want};
 use support::hall::Table;
 
 fn table() -> Table {
@@ -107,6 +108,86 @@ fn a_line_to_several_costs_as_many_tokens() {
     assert_eq!((table.heard(quiet).len(), table.heard(loud).len()), (3, 0));
     table.pass(Duration::from_secs(3));
     assert_eq!(table.heard(loud).len(), 1);
+}
+
+#[test]
+fn whom_a_kick_names_costs_as_many_tokens() {
+    let flood = Some(Flood { burst: 6, per_second: 1.0 });
+    let mut table = Table::new(Settings { flood, ..Settings::default() });
+    let [ann, bob] = ["ann", "bob"].map(|nick| table.register(nick));
+    table.say(ann, "JOIN #lab\r\n");
+    table.say(bob, "JOIN #lab\r\n");
+    table.pass(Duration::from_secs(10));
+    table.forget();
+    table.say(ann, "KICK #lab x,x,x,x,x,x,x\r\nPRIVMSG bob :hi\r\n");
+    assert_eq!((table.heard(ann).len(), table.heard(bob).len()), (7, 0));
+    table.pass(Duration::from_secs(2));
+    assert_eq!(table.heard(bob).len(), 1);
+}
+
+/// An engine may keep alarms in whose place others were asked for: then all of them ring.
+#[test]
+fn an_alarm_that_rings_in_vain_is_not_asked_for_again() {
+    let flood = Some(Flood { burst: 1, per_second: 10.0 });
+    let chat = Chat::new(Settings { flood, ..Settings::default() });
+    let peer = ([127, 0, 0, 1], 7).into();
+    let mut session = chat.accept(peer, ConnectionId::new(0, 1));
+    let mut now = Instant::now();
+    let mut alarms = Vec::new();
+    let mut tell = |now: Instant, alarms: &mut Vec<Instant>, words: Option<&str>| {
+        let mut out = Output::new(Output::CHUNK);
+        out.set_now(now);
+        let want = match words {
+            Some(words) => session.receive(words.as_bytes(), &mut out),
+            None => session.wake(&mut out),
+        };
+        assert_eq!(want, Want::Read);
+        alarms.extend(out.take_wake());
+    };
+    tell(now, &mut alarms, Some("NICK ann\r\n"));
+    let mut pass = |alarms: &mut Vec<Instant>, words: Option<&str>| {
+        tell(now, alarms, words);
+        now += Duration::from_secs(1);
+        while let Some(at) = alarms.iter().position(|at| *at <= now) {
+            alarms.swap_remove(at);
+            tell(now, alarms, None);
+        }
+    };
+    pass(&mut alarms, Some("USER ann 0 * :ann\r\n"));
+    // Each second it has to wait for a token, and a moment later it does not.
+    for _ in 0..1000 {
+        pass(&mut alarms, Some("TIME\r\nTIME\r\n"));
+    }
+    assert!(alarms.len() < 200, "{} alarms", alarms.len());
+    for _ in 0..120 {
+        pass(&mut alarms, Some("PONG\r\n"));
+    }
+    assert_eq!(alarms.len(), 1);
+}
+
+#[test]
+fn who_takes_no_answer_is_shown_out_as_one_who_is_silent() {
+    let chat = Chat::new(Settings { flood: None, ..Settings::default() });
+    let mut session = chat.accept(([127, 0, 0, 1], 7).into(), ConnectionId::new(0, 1));
+    let start = Instant::now();
+    let mut out = Output::new(1000);
+    out.set_now(start);
+    session.open(&mut out);
+    // Before the first alarm, so that this one rings too early.
+    out.set_now(start + Duration::from_secs(1));
+    let words = "NICK ann\r\nUSER ann 0 * :ann\r\nHELP\r\nHELP\r\n";
+    assert_eq!(session.receive(words.as_bytes(), &mut out), Want::Write);
+    let mut want = Want::Write;
+    let mut rings = 0;
+    while want != Want::Close {
+        assert_eq!(want, Want::Write);
+        let alarm = out.take_wake().expect("it is looked after");
+        out.set_now(alarm);
+        want = session.wake(&mut out);
+        rings += 1;
+    }
+    assert!(out.now() <= start + Duration::from_secs(182), "{rings} rings");
+    assert_eq!(out.take_failure().as_deref(), Some("ping timeout: silent for 180 s"));
 }
 
 #[test]
@@ -222,6 +303,27 @@ fn relayed_lines_keep_their_length_and_their_characters() {
     assert!((509..=510).contains(&line.len()));
     let relayed = line.strip_prefix(":ann!ann@127.0.0.1 PRIVMSG #lab :").unwrap();
     assert!(text.starts_with(relayed));
+}
+
+#[test]
+fn names_are_whole_however_long_they_may_be() {
+    let settings =
+        Settings { nick_length: 100, channel_length: 150, flood: None, ..Settings::default() };
+    let mut table = Table::new(Settings { name: "s".repeat(63), ..settings });
+    let channel = format!("#{}", "c".repeat(149));
+    let nicks: Vec<String> = (0..9).map(|n| n.to_string()).map(|n| "n".repeat(99) + &n).collect();
+    for nick in &nicks {
+        let seat = table.register(nick);
+        table.say(seat, &format!("JOIN {channel}\r\n"));
+    }
+    table.forget();
+    table.say(0, &format!("CAP REQ userhost-in-names\r\nNAMES {channel}\r\n"));
+    let lines = table.heard(0);
+    let names = lines.iter().filter(|line| line.contains(" 353 "));
+    let names = names.flat_map(|line| line.rsplit(" :").next().unwrap().split(' '));
+    let heard: BTreeSet<String> = names.map(|name| name.trim_start_matches('@').into()).collect();
+    let source = |nick: &String| format!("{nick}!{}@127.0.0.1", &nick[..18]);
+    assert_eq!(heard, nicks.iter().map(source).collect());
 }
 
 const NICKS: [&str; 5] = ["ann", "bob", "eve", "Ann", "zoë"];

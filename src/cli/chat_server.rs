@@ -1,6 +1,8 @@
 //! `socklab server chat` on the command line, and in a file.
 
-use std::fs;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +14,9 @@ use socklab::service::chat::Settings;
 use socklab::service::chat::settings::{Flood, Operator, Secret};
 
 use super::{Failure, units};
+
+/// Bytes of a file. What is said of a day, or set, is much shorter.
+const LARGEST: u64 = 1024 * 1024;
 
 /// Options of the service chat. A file may carry the same, under the same names.
 #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
@@ -209,13 +214,17 @@ impl ChatServer {
         for (line, told) in admin.iter_mut().zip(told) {
             *line = told;
         }
+        let description = self.description.or(file.description).unwrap_or(defaults.description);
+        if admin.iter().chain([&description]).any(|text| text.contains(['\r', '\n', '\0'])) {
+            return Err("--admin and --description are one line each".into());
+        }
         let oper = if self.oper.is_empty() { file.oper } else { self.oper };
         let nick_length = self.nick_length.or(file.nick_length);
         let channel_length = self.channel_length.or(file.channel_length);
         let topic_length = self.topic_length.or(file.topic_length);
         let settings = Settings {
             name: self.name.or(file.name).map_or(defaults.name, |Word(name)| name),
-            description: self.description.or(file.description).unwrap_or(defaults.description),
+            description,
             network: self.network.or(file.network).map_or(defaults.network, |Word(name)| name),
             motd,
             admin,
@@ -258,8 +267,8 @@ impl ChatServer {
 fn read(path: &Path) -> Result<ChatServer, Failure> {
     let text = contents(path)?;
     let file: ChatServer = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        format!("{}, line {line}: {}", path.display(), error.message())
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        format!("{}, line {line}: {}", path.display(), without_value(error.message()))
     })?;
     for (name, value, range) in [
         ("nick-length", file.nick_length, (2, 200)),
@@ -275,9 +284,25 @@ fn read(path: &Path) -> Result<ChatServer, Failure> {
     Ok(file)
 }
 
+/// What is wrong, without the value itself: it may be a password.
+fn without_value(message: &str) -> Cow<'_, str> {
+    match message.rsplit_once(", expected ") {
+        Some((told, expected)) if told.starts_with("invalid type: ") => {
+            format!("wrong type, expected {expected}").into()
+        }
+        _ => message.into(),
+    }
+}
+
+/// All of a file, unless it has no end.
 fn contents(path: &Path) -> Result<String, Failure> {
-    let bytes = fs::read(path)
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
         .map_err(|error| format!("cannot read {}: {}", path.display(), cause(&error)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("cannot read {}: it is larger than 1 MiB", path.display()).into());
+    }
     String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()).into())
 }
 

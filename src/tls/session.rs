@@ -94,7 +94,7 @@ struct Secured {
     told_end: bool,
     /// The server is stopping, and the session inside does not know yet.
     drains: bool,
-    /// The session inside wants to be woken.
+    /// The session inside has asked to be woken at some time.
     wakes: bool,
     framing: Framing,
 }
@@ -169,8 +169,9 @@ impl Session for Secured {
                 }
             }
             Stage::Open(_) => {
-                // It may have been for the handshake, which nobody inside has heard of.
-                if mem::take(&mut self.wakes) {
+                // It may have been for the handshake. Who inside has asked for another time is told
+                // too early then, and will be told at that time as well.
+                if self.wakes {
                     self.tell(out, |inside, out| inside.wake(out));
                 }
             }

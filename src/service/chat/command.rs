@@ -68,11 +68,11 @@ pub fn unknown(turn: &mut Turn, name: &str) {
 /// What a line takes from the bucket: one token, and one more for each further target; nothing where
 /// it concerns nobody else.
 pub fn cost(name: &str, parameters: &[&str]) -> u32 {
-    match (name, parameters.first()) {
-        ("PING" | "PONG", _) => 0,
-        ("JOIN" | "NAMES" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG", Some(list)) => {
-            (targets(list).count() as u32).max(1)
-        }
+    let count = |list: Option<&&str>| list.map_or(1, |list| (targets(list).count() as u32).max(1));
+    match name {
+        "PING" | "PONG" => 0,
+        "JOIN" | "NAMES" | "NOTICE" | "PART" | "PRIVMSG" | "TAGMSG" => count(parameters.first()),
+        "KICK" => count(parameters.get(1)),
         _ => 1,
     }
 }

@@ -32,8 +32,9 @@ pub enum Next<'a> {
 impl Lines {
     /// Takes what came.
     pub fn add(&mut self, bytes: &[u8]) {
-        if self.heard == self.bytes.len() {
-            self.clear();
+        // Somebody may never be silent, and what was heard has to go all the same.
+        if self.heard >= self.waiting() {
+            self.forget_heard();
         }
         self.bytes.extend_from_slice(bytes);
     }
@@ -68,10 +69,8 @@ impl Lines {
     pub fn next(&mut self) -> Next<'_> {
         if !self.has_line() {
             // What was heard makes room, and a client that is silent now holds no memory.
-            let rest = self.waiting();
-            self.bytes.drain(..mem::take(&mut self.heard));
-            self.looked = rest;
-            if rest == 0 {
+            self.forget_heard();
+            if self.bytes.is_empty() {
                 self.bytes = Vec::new();
             }
             return Next::Unfinished;
@@ -98,6 +97,12 @@ impl Lines {
             return Next::Overlong;
         }
         Next::Line(line)
+    }
+
+    fn forget_heard(&mut self) {
+        let heard = mem::take(&mut self.heard);
+        self.bytes.drain(..heard);
+        self.looked = self.looked.saturating_sub(heard);
     }
 
     /// Throws away what waits.
@@ -141,6 +146,18 @@ mod tests {
             }
             assert_eq!(heard, expected);
             assert_eq!((lines.waiting(), lines.length()), (4, 4));
+        }
+    }
+
+    #[test]
+    fn what_was_heard_makes_room_though_another_line_always_waits() {
+        let mut lines = Lines::default();
+        lines.add(b"first\r\nwait");
+        for _ in 0..1000 {
+            assert!(matches!(lines.next(), Next::Line(_)));
+            lines.add(b"ing\r\nwait");
+            assert_eq!((lines.waiting(), lines.length()), (13, 8));
+            assert!(lines.bytes.len() < 64, "{}", lines.bytes.len());
         }
     }
 

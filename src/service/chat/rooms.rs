@@ -6,7 +6,7 @@ use super::capability::Capabilities;
 use super::channel::{Channel, Flags, Member, Topic, seconds};
 use super::hall::{State, fold};
 use super::letter::Letter;
-use super::lines::cut;
+use super::lines::{LONGEST, cut};
 use super::listing::Listing;
 use super::numeric::{
     ERR_BADCHANNELKEY, ERR_BANNEDFROMCHAN, ERR_CHANNELISFULL, ERR_INVITEONLYCHAN,
@@ -16,10 +16,6 @@ use super::numeric::{
 };
 use super::turn::Turn;
 use crate::session::ConnectionId;
-
-/// Bytes of the names in one line of NAMES: with the longest server, nick and channel in front of
-/// them the line keeps its length.
-const NAMES_LENGTH: usize = 300;
 
 /// The parts of a list: `#a,#b`.
 pub fn targets(list: &str) -> impl Iterator<Item = &str> {
@@ -287,6 +283,7 @@ pub fn names_of(turn: &mut Turn, folded: &str) {
     };
     let sign = if channel.flags.have(Flags::SECRET) { "@" } else { "=" };
     let head = format!("{RPL_NAMREPLY} {} {sign} {}", turn.nick(), channel.name);
+    let most = LONGEST.saturating_sub(format!(":{} {head} :", turn.hall.settings.name).len());
     let capabilities = turn.voice.capabilities;
     let member = channel.members.contains_key(&turn.me);
     let mut names = String::new();
@@ -295,7 +292,7 @@ pub fn names_of(turn: &mut Turn, folded: &str) {
         let Some(name) = shown_name(turn.state, *id, *signs, member, capabilities) else {
             continue;
         };
-        if !names.is_empty() && names.len() + 1 + name.len() > NAMES_LENGTH {
+        if !names.is_empty() && names.len() + 1 + name.len() > most {
             lines.push(std::mem::take(&mut names));
         }
         if !names.is_empty() {

@@ -250,15 +250,12 @@ impl Seat {
     }
 
     /// What is wanted still.
-    fn wanted(&mut self, out: &mut Output) -> Want {
+    fn wanted(&mut self) -> Want {
         match () {
             () if self.over => Want::Close,
             () if self.listing.is_some() => Want::Write,
             () if self.refilled.is_none() && self.lines.has_line() => Want::Write,
-            () => {
-                self.set_alarm(out);
-                Want::Read
-            }
+            () => Want::Read,
         }
     }
 
@@ -331,7 +328,7 @@ impl Session for Seat {
 
     fn produce(&mut self, out: &mut Output) -> Want {
         if self.refilled.is_some() && self.listing.is_none() {
-            return self.wanted(out);
+            return self.wanted();
         }
         self.hear(out)
     }
@@ -343,12 +340,7 @@ impl Session for Seat {
         let letter = Letter::open(mail);
         letter.write(self.voice.capabilities, "", out);
         self.over |= letter.last;
-        match () {
-            () if self.over => Want::Close,
-            () if self.listing.is_some() => Want::Write,
-            () if self.refilled.is_none() && self.lines.has_line() => Want::Write,
-            () => Want::Read,
-        }
+        self.wanted()
     }
 
     fn eof(&mut self, out: &mut Output) -> Want {
@@ -361,7 +353,8 @@ impl Session for Seat {
 
     fn wake(&mut self, out: &mut Output) -> Want {
         let now = out.now();
-        self.alarm = None;
+        // One in whose place another was asked for may ring as well.
+        self.alarm = self.alarm.filter(|alarm| *alarm > now);
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let patience = time(self.settings().registration_timeout);
             out.fail(format!("has not registered within {patience}"));
@@ -386,7 +379,9 @@ impl Session for Seat {
             self.set_alarm(out);
             return want;
         }
-        self.wanted(out)
+        // Also of one who takes no answer, and may never come to say anything again.
+        self.set_alarm(out);
+        self.wanted()
     }
 
     fn drain(&mut self, out: &mut Output) -> Want {

@@ -65,7 +65,8 @@ pub struct ChatServer {
     /// Channels one client may be on [default: 50]
     #[arg(long, value_name = "N")]
     channels_per_client: Option<usize>,
-    /// Connections from one address, loopback ones not counted; 0 for any number [default: 64]
+    /// Connections from one address (a /64 of IPv6), loopback ones not counted; 0 for any number
+    /// [default: 64]
     #[arg(long, value_name = "N")]
     clients_per_address: Option<u32>,
     /// How long a client may take to say who it is [default: 30s]

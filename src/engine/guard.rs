@@ -215,7 +215,7 @@ impl Rates {
 }
 
 /// What counts as one source: in IPv6 everybody has a whole /64.
-fn network(source: IpAddr) -> IpAddr {
+pub fn network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()

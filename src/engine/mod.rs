@@ -28,6 +28,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll as poll_once};
 use socket2::SockRef;
 
 pub(crate) use buffer::Buffer;
+pub(crate) use guard::network;
 pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
 pub(crate) use listen::resolve;

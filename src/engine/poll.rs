@@ -212,6 +212,8 @@ impl Server {
             for _ in 0..self.turns.len() {
                 if let Some(id) = self.turns.pop_front() {
                     self.turn(id);
+                    // Of one that has left.
+                    self.deliver_all();
                 }
             }
             // After the turns: even without any grace, what has arrived is answered once.

@@ -263,7 +263,7 @@ impl Server {
                 want = self.tell(connection, News::Overflow)?;
                 continue;
             }
-            if connection.take_wake() {
+            if connection.is_due() {
                 explain!("{}: its session asked to be woken now, and is told", connection.id);
                 let sent = connection.sent.load(Ordering::Relaxed);
                 want = self.tell(connection, News::Wake)?;
@@ -374,6 +374,10 @@ impl Server {
             if talk.want == Want::Close || matches!(news, News::Deliver(_)) {
                 return Ok(talk.want);
             }
+            if matches!(news, News::Wake) && !connection.take_wake() {
+                // It was told while the other thread was asleep in `write`.
+                return Ok(talk.want);
+            }
             talk.drained |= matches!(news, News::Drain);
             let (mail, sent) = self.say(connection, &mut talk, news);
             let (want, drained) = (talk.want, talk.drained);
@@ -402,10 +406,7 @@ impl Server {
         let Talk { session, output, want, .. } = talk;
         output.clear();
         *want = news.tell(&mut **session, output);
-        if let Some(at) = output.take_wake() {
-            connection.set_wake(at);
-        }
-        connection.hear_failure(output);
+        connection.hear_wishes(output);
         // Mail goes first: whoever hears the answer may count on what went before it. And its own
         // socket may be broken.
         let mail = self.post(output.take_mail());
@@ -444,13 +445,18 @@ impl Server {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     quiet += self.nap();
-                    if quiet < self.idle {
-                        continue;
+                    let news = match quiet >= self.idle {
+                        true => News::Idle,
+                        false if connection.take_wake() => News::Wake,
+                        false => continue,
+                    };
+                    if matches!(news, News::Idle) {
+                        quiet = Duration::ZERO;
                     }
-                    quiet = Duration::ZERO;
+                    // What it posts leaves with its next words, or when it has ended.
                     let Talk { session, output, want, .. } = talk;
-                    *want = News::Idle.tell(&mut **session, output);
-                    connection.hear_failure(output);
+                    *want = news.tell(&mut **session, output);
+                    connection.hear_wishes(output);
                     if talk.want == Want::Close {
                         return Err(End::Idle);
                     }

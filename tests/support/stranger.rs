@@ -212,9 +212,7 @@ impl Stranger {
     pub fn sees_renamed(&self, from: &str, to: &str) {
         self.shows(&match self.kind {
             Kind::Irssi | Kind::WeeChat => format!("{from} is now known as {to}"),
-            // It tells of it where a colon stands before the new nick, and our server says none.
-            // The line itself it prints anyway.
-            Kind::Ii => format!(":{from}!*NICK {to}"),
+            Kind::Ii => format!("{from} changed nick to {to}"),
             Kind::Sic => format!("{from} *>< NICK ({to})"),
             Kind::Ours | Kind::OursAtATerminal => format!("{from} is called {to} now"),
         });

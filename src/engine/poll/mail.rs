@@ -7,6 +7,9 @@ use crate::engine::News;
 use crate::engine::journal::End;
 use crate::session::Mail;
 
+/// Letters for which there is always room.
+const LETTERS: usize = 16 * 1024;
+
 impl Server {
     /// Hands on all mail that was posted. Whoever is cut off by it may post some more.
     pub(super) fn deliver_all(&mut self) {
@@ -61,6 +64,7 @@ impl Server {
         loop {
             self.deliver_all();
             if self.mailed.is_empty() {
+                self.letters.shrink_to(LETTERS);
                 return;
             }
             let mut mailed = mem::take(&mut self.mailed);

@@ -70,8 +70,11 @@ impl Connection {
         self.mailbox.as_ref().is_some_and(Mailbox::has_overflowed)
     }
 
-    /// Its session may have given up, and said why.
-    pub fn hear_failure(&self, output: &mut Output) {
+    /// What its session has asked of the engine besides: to be woken, to say why it ends.
+    pub fn hear_wishes(&self, output: &mut Output) {
+        if let Some(at) = output.take_wake() {
+            self.set_wake(at);
+        }
         if let Some(why) = output.take_failure() {
             let _ = self.cut.set(End::Failed(why));
         }
@@ -87,7 +90,7 @@ impl Connection {
         }
     }
 
-    pub fn set_wake(&self, at: Instant) {
+    fn set_wake(&self, at: Instant) {
         let nanos = at.saturating_duration_since(self.opened).as_nanos() as u64;
         self.wake_at.store(nanos, Ordering::Relaxed);
     }
@@ -98,9 +101,14 @@ impl Connection {
         nanos.map(|nanos| self.opened + Duration::from_nanos(nanos))
     }
 
-    /// Whether that time has come. It is told once.
+    /// Whether that time has come.
+    pub fn is_due(&self) -> bool {
+        self.wake_time().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The same, for whoever tells it, which is done once.
     pub fn take_wake(&self) -> bool {
-        let due = self.wake_time().is_some_and(|at| at <= Instant::now());
+        let due = self.is_due();
         if due {
             self.wake_at.store(NEVER, Ordering::Relaxed);
         }

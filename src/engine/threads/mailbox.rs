@@ -16,6 +16,8 @@ struct Letters {
     queue: Vec<Arc<[u8]>>,
     bytes: usize,
     closed: bool,
+    /// When it first had no room, since it was last emptied.
+    refused: Option<Instant>,
     /// It stayed full, and nothing is taken any more.
     overflowed: bool,
     disturbed: bool,
@@ -29,16 +31,19 @@ impl Mailbox {
         if taken {
             letters.add(letter);
             self.changed.notify_all();
+        } else {
+            letters.refused.get_or_insert_with(Instant::now);
         }
         taken
     }
 
-    /// The same, but while the box is full, it sleeps, for `patience` at most. `false`: the box
-    /// stayed full, and has taken its last letter.
+    /// The same, but while the box is full, it sleeps, until it has been full for `patience`: who
+    /// waits for several waits no longer than for one. `false`: the box stayed full, and has taken
+    /// its last letter.
     pub fn put(&self, letter: &Arc<[u8]>, limit: usize, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
         let mut letters = self.lock();
         while letters.is_full_for(letter, limit) {
+            let until = *letters.refused.get_or_insert_with(Instant::now) + patience;
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || letters.overflowed {
                 letters.overflowed = true;
@@ -66,6 +71,7 @@ impl Mailbox {
     /// Takes all letters there are.
     pub fn take(&self) -> Vec<Arc<[u8]>> {
         let mut letters = self.lock();
+        letters.refused = None;
         if letters.bytes > 0 {
             letters.bytes = 0;
             self.changed.notify_all();

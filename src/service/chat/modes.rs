@@ -314,6 +314,9 @@ fn complete(mask: &str) -> Option<String> {
 fn tell_modes(turn: &mut Turn, folded: &str) {
     let channel = &turn.state.channels[folded];
     let name = channel.name.clone();
+    if !channel.is_visible_to(turn.me) {
+        return turn.numeric(ERR_NOTONCHANNEL, &[&name], "You're not on that channel");
+    }
     let modes = channel.modes(channel.members.contains_key(&turn.me));
     let created = seconds(channel.created).to_string();
     let mut parameters = vec![name.as_str()];

@@ -204,9 +204,12 @@ pub fn invite(turn: &mut Turn, parameters: &[&str]) {
     let me = turn.me;
     let members: Vec<ConnectionId> =
         channel.members.keys().copied().filter(|id| *id != me).collect();
-    turn.channel_mut(&folded).invited.insert(guest);
-    if let Some(client) = turn.state.clients.get_mut(&guest) {
-        client.invited.insert(folded);
+    // Only an operator's word opens doors that operators have closed.
+    if channel.has_operator(me) {
+        turn.channel_mut(&folded).invited.insert(guest);
+        if let Some(client) = turn.state.clients.get_mut(&guest) {
+            client.invited.insert(folded);
+        }
     }
     let line = turn.mine(format_args!("INVITE {guest_nick} {name}"));
     turn.bare_numeric(RPL_INVITING, &[&guest_nick, &name]);

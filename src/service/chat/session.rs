@@ -17,6 +17,7 @@ use super::talk::client_only;
 use super::turn::Turn;
 use super::voice::Voice;
 use super::{command, settings};
+use crate::engine::network;
 use crate::failure::time;
 use crate::session::{ConnectionId, Output, Session, Want};
 
@@ -51,10 +52,11 @@ pub struct Seat {
 impl Seat {
     pub fn new(hall: Arc<Hall>, peer: SocketAddr, id: ConnectionId) -> Seat {
         let limit = hall.settings.clients_per_address;
-        let ip = peer.ip().to_canonical();
+        let ip = network(peer.ip().to_canonical());
         let mut state = hall.enter();
         state.strangers += 1;
-        let address = (limit.is_some() && !ip.is_loopback()).then_some(ip);
+        let is_loopback = peer.ip().to_canonical().is_loopback();
+        let address = (limit.is_some() && !is_loopback).then_some(ip);
         let mut refused = false;
         if let Some(address) = address {
             let count = state.addresses.entry(address).or_default();

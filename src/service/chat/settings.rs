@@ -32,7 +32,8 @@ pub struct Settings {
     pub topic_length: usize,
     /// Channels one client may be on.
     pub channels_per_client: usize,
-    /// Connections from one address; `None` for any number. Loopback addresses are not counted.
+    /// Connections from one address (from a /64 of IPv6); `None` for any number. Loopback addresses
+    /// are not counted.
     pub clients_per_address: Option<u32>,
     /// How long a client may take to say who it is.
     pub registration_timeout: Duration,

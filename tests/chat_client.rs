@@ -159,6 +159,44 @@ fn what_follows_a_command_waits_for_its_answer() {
 }
 
 #[test]
+fn lines_for_a_room_that_has_thrown_us_out_are_said_nowhere_else() {
+    let out: [&[&str]; 2] =
+        [&[":bob!b@h KICK #two nadia :out"], &[":nadia!~nadia@localhost PART #two :by the server"]];
+    for lines in out {
+        let host = host(move |irc| {
+            irc.let_in();
+            irc.enter("#lab", "");
+            irc.enter("#two", "");
+            // What follows waits for the answer.
+            irc.hears(&["PRIVMSG #two :hello", "NAMES #two"]);
+            irc.say(lines);
+            irc.say(&[":nadia!~nadia@localhost JOIN #forced"]);
+            irc.hears(&["PRIVMSG #lab :open"]);
+            irc.farewell();
+        });
+        let input = "hello\n/names\nsecret\n/me whispers\n/topic hush\n/join #lab\nopen\n";
+        let outcome = script(host.address, input, &["--join", "#two"]);
+        let why = "3 lines were refused; the first one: you are not in #two any more";
+        fails(outcome, why);
+        host.join();
+    }
+}
+
+#[test]
+fn lines_for_a_room_that_is_gone_before_the_first_one_are_said_nowhere_else() {
+    let host = host(|irc| {
+        irc.let_in();
+        irc.enter("#lab", "");
+        irc.enter("#two", "");
+        irc.say(&[":bob!b@h KICK #two nadia :out"]);
+        irc.farewell();
+    });
+    let outcome = script(host.address, "secret\n", &["--join", "#two", "--verbatim"]);
+    fails(outcome, "one line was refused: you are not in #two any more");
+    host.join();
+}
+
+#[test]
 fn verbatim_lines_are_no_commands() {
     let host = host(|irc| {
         irc.let_in();

@@ -221,6 +221,7 @@ impl<F: Face> Talk<'_, F> {
         let staying = matches!(self.state, State::Staying);
         if staying && self.entered && !self.asked && !self.reading && room {
             self.reading = true;
+            self.conversation.prompt();
             self.face.read_on(&self.conversation);
         }
         Ok(())

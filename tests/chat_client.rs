@@ -387,6 +387,46 @@ fn a_server_that_ends_it_is_told_with_its_reason() {
 }
 
 #[test]
+fn the_servers_end_is_told_once_with_advice_where_that_helps() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["ERROR :Killed (eve (spam))"], ": Killed (eve (spam))\n"),
+        (&["ERROR :"], " and did not say why; call again later\n"),
+        (&[], " and did not say why; call again later\n"),
+    ];
+    for (lines, end) in cases {
+        let host = host(move |irc| {
+            irc.let_in();
+            irc.enter("#lab", "");
+            irc.hear_question();
+            irc.say(lines);
+        });
+        let mut command = chat(host.address, &["--join", "#lab", "--listen"]);
+        let (code, _, told) = Running::spawn(&mut command).end();
+        assert_eq!(code, 1);
+        let last = format!("socklab: the server has ended the connection{end}");
+        assert!(told.ends_with(&last), "{told}");
+        assert_eq!(told.matches("the connection").count(), 1, "{told}");
+        host.join();
+    }
+}
+
+#[test]
+fn a_server_that_says_it_ends_the_connection_is_not_waited_for() {
+    let (release, held) = mpsc::channel::<()>();
+    let host = host(move |irc| {
+        irc.let_in();
+        irc.enter("#lab", "");
+        irc.hear_question();
+        irc.say(&["ERROR :Killed (eve (spam))"]);
+        let _ = held.recv();
+    });
+    let outcome = script(host.address, "", &["--listen"]);
+    fails(outcome, "the server has ended the connection: Killed (eve (spam))");
+    drop(release);
+    host.join();
+}
+
+#[test]
 fn passwords_come_from_where_nobody_looks() {
     let server = || {
         host(|irc| {

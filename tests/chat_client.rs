@@ -427,6 +427,20 @@ fn a_server_that_says_it_ends_the_connection_is_not_waited_for() {
 }
 
 #[test]
+fn who_leaves_without_a_reason_is_told_without_one() {
+    let host = host(|irc| {
+        irc.let_in();
+        irc.enter("#lab", "ann bob");
+        irc.say(&[":ann!a@h QUIT :Quit: ", ":bob!b@h QUIT :Quit: gone fishing"]);
+        irc.farewell();
+    });
+    let (_, _, told) = Running::spawn(&mut chat(host.address, &["--join", "#lab"])).end();
+    let told = without_times(&told);
+    assert!(told.ends_with(&["-- ann is gone", "-- bob is gone (Quit: gone fishing)"]), "{told:?}");
+    host.join();
+}
+
+#[test]
 fn passwords_come_from_where_nobody_looks() {
     let server = || {
         host(|irc| {

@@ -154,7 +154,9 @@ impl Conversation {
             }
             b"QUIT" => {
                 self.rooms.forget(&self.server, &who);
-                events.push(Event::Quit { who, reason: parameter(0) });
+                // How servers mark reasons that are the person's own, even where there is none.
+                let reason = Some(parameter(0)).filter(|reason| reason.trim_end() != "Quit:");
+                events.push(Event::Quit { who, reason: reason.unwrap_or_default() });
             }
             b"NICK" => {
                 let to = parameter(0);

@@ -159,6 +159,44 @@ fn what_follows_a_command_waits_for_its_answer() {
 }
 
 #[test]
+fn lines_for_a_room_that_has_thrown_us_out_are_said_nowhere_else() {
+    let out: [&[&str]; 2] =
+        [&[":bob!b@h KICK #two nadia :out"], &[":nadia!~nadia@localhost PART #two :by the server"]];
+    for lines in out {
+        let host = host(move |irc| {
+            irc.let_in();
+            irc.enter("#lab", "");
+            irc.enter("#two", "");
+            // What follows waits for the answer.
+            irc.hears(&["PRIVMSG #two :hello", "NAMES #two"]);
+            irc.say(lines);
+            irc.say(&[":nadia!~nadia@localhost JOIN #forced"]);
+            irc.hears(&["PRIVMSG #lab :open"]);
+            irc.farewell();
+        });
+        let input = "hello\n/names\nsecret\n/me whispers\n/topic hush\n/join #lab\nopen\n";
+        let outcome = script(host.address, input, &["--join", "#two"]);
+        let why = "3 lines were refused; the first one: you are not in #two any more";
+        fails(outcome, why);
+        host.join();
+    }
+}
+
+#[test]
+fn lines_for_a_room_that_is_gone_before_the_first_one_are_said_nowhere_else() {
+    let host = host(|irc| {
+        irc.let_in();
+        irc.enter("#lab", "");
+        irc.enter("#two", "");
+        irc.say(&[":bob!b@h KICK #two nadia :out"]);
+        irc.farewell();
+    });
+    let outcome = script(host.address, "secret\n", &["--join", "#two", "--verbatim"]);
+    fails(outcome, "one line was refused: you are not in #two any more");
+    host.join();
+}
+
+#[test]
 fn verbatim_lines_are_no_commands() {
     let host = host(|irc| {
         irc.let_in();
@@ -346,6 +384,60 @@ fn a_server_that_ends_it_is_told_with_its_reason() {
         fails(script(host.address, "hello\n", &["--listen"]), why);
         host.join();
     }
+}
+
+#[test]
+fn the_servers_end_is_told_once_with_advice_where_that_helps() {
+    let cases: [(&[&str], &str); 3] = [
+        (&["ERROR :Killed (eve (spam))"], ": Killed (eve (spam))\n"),
+        (&["ERROR :"], " and did not say why; call again later\n"),
+        (&[], " and did not say why; call again later\n"),
+    ];
+    for (lines, end) in cases {
+        let host = host(move |irc| {
+            irc.let_in();
+            irc.enter("#lab", "");
+            irc.hear_question();
+            irc.say(lines);
+        });
+        let mut command = chat(host.address, &["--join", "#lab", "--listen"]);
+        let (code, _, told) = Running::spawn(&mut command).end();
+        assert_eq!(code, 1);
+        let last = format!("socklab: the server has ended the connection{end}");
+        assert!(told.ends_with(&last), "{told}");
+        assert_eq!(told.matches("the connection").count(), 1, "{told}");
+        host.join();
+    }
+}
+
+#[test]
+fn a_server_that_says_it_ends_the_connection_is_not_waited_for() {
+    let (release, held) = mpsc::channel::<()>();
+    let host = host(move |irc| {
+        irc.let_in();
+        irc.enter("#lab", "");
+        irc.hear_question();
+        irc.say(&["ERROR :Killed (eve (spam))"]);
+        let _ = held.recv();
+    });
+    let outcome = script(host.address, "", &["--listen"]);
+    fails(outcome, "the server has ended the connection: Killed (eve (spam))");
+    drop(release);
+    host.join();
+}
+
+#[test]
+fn who_leaves_without_a_reason_is_told_without_one() {
+    let host = host(|irc| {
+        irc.let_in();
+        irc.enter("#lab", "ann bob");
+        irc.say(&[":ann!a@h QUIT :Quit: ", ":bob!b@h QUIT :Quit: gone fishing"]);
+        irc.farewell();
+    });
+    let (_, _, told) = Running::spawn(&mut chat(host.address, &["--join", "#lab"])).end();
+    let told = without_times(&told);
+    assert!(told.ends_with(&["-- ann is gone", "-- bob is gone (Quit: gone fishing)"]), "{told:?}");
+    host.join();
 }
 
 #[test]

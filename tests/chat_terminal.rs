@@ -109,6 +109,78 @@ fn the_prompt_follows_room_and_nick() {
 
 #[test]
 #[ignore = "needs script"]
+fn a_line_typed_under_one_rooms_prompt_is_never_said_in_another() {
+    let (typed, may_throw) = mpsc::channel::<()>();
+    let host = lab(move |irc| {
+        irc.enter("#two", "");
+        irc.hear_question();
+        may_throw.recv().expect("the test types");
+        irc.say(&[":bob!b@h KICK #two nadia :out"]);
+        // Nor does it go to a room that somebody else puts us into.
+        irc.say(&[":nadia!~nadia@localhost JOIN #forced"]);
+        irc.hears(&["PRIVMSG #lab :open"]);
+        irc.farewell();
+    });
+    let mut person = person(host.address, "xterm");
+    person.sees(PROMPT);
+    person.types("/join #two\r");
+    person.sees("#two nadia> ");
+    person.types("sec");
+    person.sees("sec");
+    typed.send(()).expect("the server waits");
+    person.sees("bob has thrown nadia out of #two (out)\r\n");
+    person.sees("nadia has entered #forced\r\n");
+    // The line stands again, with a prompt of the same width that names no room.
+    person.sees("---- nadia> sec");
+    person.types("ret\r");
+    person.sees("-- you are not in #two any more; /join goes to another room\r\n");
+    let shown = person.sees("nadia> ");
+    assert!(!shown.contains('#'), "{shown:?}");
+    person.types("/me whispers\r");
+    person.sees("-- you are not in #two any more; /join goes to another room\r\n");
+    person.sees("nadia> ");
+    person.types("/join #lab\r");
+    person.sees(PROMPT);
+    person.types("open\r");
+    person.sees("#lab <nadia> open\r\n");
+    person.types("\x04");
+    assert_eq!(person.leaves(), Some(0));
+    host.join();
+}
+
+#[test]
+#[ignore = "needs script"]
+fn a_room_that_lets_us_in_late_gets_the_lines_from_the_next_prompt_on() {
+    let (typed, may_enter) = mpsc::channel::<()>();
+    let host = lab(move |irc| {
+        irc.hears(&["JOIN #two"]);
+        // As proxies answer, before the server has.
+        irc.hear_question();
+        may_enter.recv().expect("the test types");
+        irc.say(&[":nadia!~nadia@localhost JOIN #two"]);
+        irc.hears(&["PRIVMSG #lab :to lab", "PRIVMSG #two :to two"]);
+        irc.farewell();
+    });
+    let mut person = person(host.address, "xterm");
+    person.sees(PROMPT);
+    person.types("/join #two\r");
+    person.sees(PROMPT);
+    person.types("to ");
+    person.sees("to ");
+    typed.send(()).expect("the server waits");
+    person.sees("nadia has entered #two\r\n");
+    person.types("lab\r");
+    person.sees("#lab <nadia> to lab\r\n");
+    person.sees("#two nadia> ");
+    person.types("to two\r");
+    person.sees("#two <nadia> to two\r\n");
+    person.types("\x04");
+    assert_eq!(person.leaves(), Some(0));
+    host.join();
+}
+
+#[test]
+#[ignore = "needs script"]
 fn ctrl_c_leaves_with_130() {
     let host = lab(|irc| irc.farewell());
     let mut person = person(host.address, "xterm");

@@ -51,7 +51,8 @@ const PASSWORD: &str = "SOCKLAB_CHAT_PASSWORD";
 /// is for you alone. Times are those of the server where it tells them, in local time. Everything
 /// else goes to standard error; --quiet leaves that out. At the end of the input it leaves once the
 /// server has taken all; to listen only: `socklab chat --join '#lab' --listen </dev/null`. The exit
-/// status is 1 if the server refused a room or a line.
+/// status is 1 if a room or a line was refused: lines for a room that has put us out are, and go to
+/// no other one until /join says which.
 ///
 /// Control characters of others never reach the terminal. If the server wants a password, it may
 /// stand in the environment variable SOCKLAB_CHAT_PASSWORD, too.

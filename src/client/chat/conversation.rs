@@ -77,6 +77,11 @@ impl Conversation {
         &self.rooms
     }
 
+    /// The next line is about to be asked for: it goes to the room that is current now, or nowhere.
+    pub fn prompt(&mut self) {
+        self.rooms.prompt();
+    }
+
     /// Whether the server has let us in.
     pub fn is_in(&self) -> bool {
         self.registration.is_none()
@@ -149,7 +154,9 @@ impl Conversation {
             }
             b"QUIT" => {
                 self.rooms.forget(&self.server, &who);
-                events.push(Event::Quit { who, reason: parameter(0) });
+                // How servers mark reasons that are the person's own, even where there is none.
+                let reason = Some(parameter(0)).filter(|reason| reason.trim_end() != "Quit:");
+                events.push(Event::Quit { who, reason: reason.unwrap_or_default() });
             }
             b"NICK" => {
                 let to = parameter(0);
@@ -211,20 +218,21 @@ impl Conversation {
                     return Act::Done;
                 }
                 let parameters: Vec<&[u8]> = [room.as_bytes()].into_iter().chain(key).collect();
+                self.rooms.ask(&room);
                 command("JOIN", &parameters, None)
             }
             Typed::Nick(nick) => command("NICK", &[nick], None),
             Typed::Part(rest) => match self.room_and_text(rest) {
                 Some((room, why)) => command("PART", &[&room], why),
-                None => return nowhere(events),
+                None => return self.nowhere(events),
             },
             Typed::Names(room) => match self.room_and_text(room) {
                 Some((room, _)) => command("NAMES", &[&room], None),
-                None => return nowhere(events),
+                None => return self.nowhere(events),
             },
             Typed::Topic(rest) => match self.room_and_text(rest) {
                 Some((room, text)) => command("TOPIC", &[&room], text),
-                None => return nowhere(events),
+                None => return self.nowhere(events),
             },
         };
         self.pace.push(asked);
@@ -262,6 +270,7 @@ impl Conversation {
                 for (room, key) in &self.to_join {
                     let key = key.as_deref().map(str::as_bytes);
                     let parameters: Vec<&[u8]> = [room.as_bytes()].into_iter().chain(key).collect();
+                    self.rooms.ask(room);
                     self.pace.push(command("JOIN", &parameters, None));
                 }
             }
@@ -304,6 +313,7 @@ impl Conversation {
             }
             400..=599 => {
                 let why = refusal(number, about);
+                self.rooms.answered(&self.server, first);
                 let to_enter =
                     is_about_joining(number) && self.rooms.find(&self.server, first).is_none();
                 events.push(match to_enter {
@@ -354,7 +364,7 @@ impl Conversation {
     fn say_in_room(&mut self, text: &[u8], manner: Manner, events: &mut Vec<Event>) {
         match self.rooms.current().map(|room| room.name.clone()) {
             Some(room) => self.say_to(&room, text, manner, events),
-            None => drop(nowhere(events)),
+            None => drop(self.nowhere(events)),
         }
     }
 
@@ -389,6 +399,15 @@ impl Conversation {
         Some((current.name.clone().into_bytes(), text(rest)))
     }
 
+    fn nowhere(&self, events: &mut Vec<Event>) -> Act {
+        events.push(Event::Refused(match self.rooms.lost() {
+            _ if self.rooms.is_empty() => "you are in no room; /join #ROOM enters one".into(),
+            Some(lost) => format!("you are not in {lost} any more; /join goes to another room"),
+            None => "lines go to no room yet; /join #ROOM chooses one".into(),
+        }));
+        Act::Done
+    }
+
     fn gone(&mut self, who: &str, room: &str) {
         if self.is_me(who) {
             self.rooms.leave(&self.server, room);
@@ -408,9 +427,4 @@ pub fn room_name(typed: &str) -> String {
         true => typed.into(),
         false => format!("#{typed}"),
     }
-}
-
-fn nowhere(events: &mut Vec<Event>) -> Act {
-    events.push(Event::Refused("you are in no room; /join #ROOM enters one".into()));
-    Act::Done
 }

@@ -77,9 +77,8 @@ impl fmt::Display for Error {
                 write!(f, "cannot enter {room}: {why}; choose another room with --join")
             }
             Error::Kicked(how) => write!(f, "{how}; ask them before you come back"),
-            Error::Ended(Some(why)) => {
-                write!(f, "the server has ended the connection: {why}; call again later")
-            }
+            // Whether to call again, and when, depends on the reason: "Killed" is no invitation.
+            Error::Ended(Some(why)) => write!(f, "the server has ended the connection: {why}"),
             Error::Ended(None) => f.write_str(
                 "the server has ended the connection and did not say why; call again later",
             ),

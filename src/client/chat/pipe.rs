@@ -96,7 +96,7 @@ impl Face for Script {
                     return Err(Error::NotJoined { room, why });
                 }
                 Event::NotJoined { room, why } => self.refuse(&format!("{room}: {why}")),
-                Event::Kicked { room, by, reason, me: true, .. } if rooms.current().is_none() => {
+                Event::Kicked { room, by, reason, me: true, .. } if rooms.is_empty() => {
                     return Err(Error::Kicked(format!(
                         "{by} has thrown us out of {room} ({reason})"
                     )));

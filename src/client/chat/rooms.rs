@@ -1,13 +1,26 @@
-//! The rooms one is in, and who else is there.
+//! The rooms one is in, who else is there, and the one that lines go to.
+//!
+//! Words never go to a room that the prompt did not name when they were typed. So no server has a say
+//! in where lines go: a room entered because we asked to is the current one from the next prompt on,
+//! and one that we are put out of has no successor until another one is asked for.
 
 use std::collections::BTreeMap;
 
+use super::plain;
 use super::server::Server;
 
-/// The rooms, in the order they were entered; lines typed go to the current one.
+/// The rooms, in the order they were entered.
 #[derive(Default)]
 pub struct Rooms {
     list: Vec<Room>,
+    /// The room that was chosen last. We may have left it since.
+    chosen: Option<String>,
+    /// The one that is chosen with the next prompt.
+    next: Option<String>,
+    /// A prompt names the one that is chosen.
+    prompted: bool,
+    /// Those that we asked to enter, and were not answered.
+    asked: Vec<String>,
 }
 
 /// One of them.
@@ -22,9 +35,29 @@ pub struct Room {
 }
 
 impl Rooms {
-    /// Where lines go: the room entered, or turned to, last.
+    /// Where lines go. `None`: nowhere, until a room is chosen.
     pub fn current(&self) -> Option<&Room> {
-        self.list.last()
+        let chosen = self.chosen.as_ref()?;
+        self.list.iter().find(|room| room.name == *chosen)
+    }
+
+    /// The room that lines went to, and we are not in any more.
+    pub fn lost(&self) -> Option<&str> {
+        self.chosen.as_deref().filter(|_| self.current().is_none())
+    }
+
+    /// A prompt is about to name the current room: it stays the same until the next one does, unless
+    /// what is typed says otherwise.
+    pub fn prompt(&mut self) {
+        self.prompted = true;
+        if let Some(next) = self.next.take() {
+            self.chosen = Some(next);
+        }
+    }
+
+    /// Whether we are in none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// Whether messages need to say which room they are from.
@@ -49,9 +82,23 @@ impl Rooms {
         self.list.iter_mut().find(|room| room.folded == folded)
     }
 
-    /// Enters a room, which is the current one then.
+    /// The server is asked to let us into these rooms, which are separated by commas.
+    pub fn ask(&mut self, names: &str) {
+        self.asked.extend(names.split(',').map(|name| plain(name.as_bytes())));
+    }
+
+    /// It answers for a room. Whether we had asked.
+    pub fn answered(&mut self, server: &Server, name: &str) -> bool {
+        let before = self.asked.len();
+        self.asked.retain(|asked| !server.same(asked, name));
+        self.asked.len() < before
+    }
+
+    /// We are in a room, which gets the lines if we asked for it: servers and their operators put
+    /// people into rooms, too.
     pub fn enter(&mut self, server: &Server, name: &str) {
-        if !self.turn_to(server, name) {
+        let asked = self.answered(server, name);
+        if self.find(server, name).is_none() {
             self.list.push(Room {
                 name: name.into(),
                 folded: server.fold(name),
@@ -59,16 +106,19 @@ impl Rooms {
                 listed: Vec::new(),
             });
         }
+        if asked {
+            let name = self.find(server, name).map(|room| room.name.clone());
+            match self.prompted {
+                true => self.next = name,
+                false => self.chosen = name,
+            }
+        }
     }
 
     /// Makes a room that was entered before the current one. `false`: there is none of that name.
     pub fn turn_to(&mut self, server: &Server, name: &str) -> bool {
-        let folded = server.fold(name);
-        let Some(at) = self.list.iter().position(|room| room.folded == folded) else {
-            return false;
-        };
-        let room = self.list.remove(at);
-        self.list.push(room);
+        let Some(room) = self.find(server, name) else { return false };
+        (self.chosen, self.next) = (Some(room.name.clone()), None);
         true
     }
 

@@ -191,7 +191,7 @@ impl<F: Face> Talk<'_, F> {
                     return Err(client::Error::Local("standard input", error).into());
                 }
             }
-            if !self.show(&events)? {
+            if !self.show(events)? {
                 self.quit(b"");
             }
         }
@@ -221,6 +221,7 @@ impl<F: Face> Talk<'_, F> {
         let staying = matches!(self.state, State::Staying);
         if staying && self.entered && !self.asked && !self.reading && room {
             self.reading = true;
+            self.conversation.prompt();
             self.face.read_on(&self.conversation);
         }
         Ok(())
@@ -257,8 +258,8 @@ impl<F: Face> Talk<'_, F> {
         }
     }
 
-    fn show(&mut self, events: &[Event]) -> Result<bool, Error> {
-        for event in events {
+    fn show(&mut self, mut events: Vec<Event>) -> Result<bool, Error> {
+        for event in &events {
             match event {
                 Event::Denied(why) => {
                     let (server, why) = (self.server.clone(), why.clone());
@@ -268,16 +269,20 @@ impl<F: Face> Talk<'_, F> {
                 _ => {}
             }
         }
+        // Why we end is told with the end itself.
+        events.retain(|event| !matches!(event, Event::Ended(_)));
         // Our own farewell needs no words.
         let gone = matches!(self.state, State::Gone(_));
-        Ok(gone || events.is_empty() || self.face.show(events, &self.conversation)?)
+        Ok(gone || events.is_empty() || self.face.show(&events, &self.conversation)?)
     }
 
     /// Until when the server has to do something.
     fn deadline(&self) -> Instant {
         match (&self.state, self.waiting_since) {
             (State::Gone(until), _) => *until,
-            _ if self.broken.is_some() => self.heard.max(self.started) + FAREWELL,
+            _ if self.broken.is_some() || self.last_words.is_some() => {
+                self.heard.max(self.started) + FAREWELL
+            }
             _ if !self.conversation.is_in() => self.started + self.settings.patience,
             (_, Some(since)) => since.max(self.heard) + ANSWER,
             _ => self.heard + IDLE,
@@ -288,6 +293,9 @@ impl<F: Face> Talk<'_, F> {
     fn too_late(&mut self) -> Result<bool, Error> {
         if matches!(self.state, State::Gone(_)) {
             return Ok(true);
+        }
+        if self.last_words.is_some() {
+            return Err(self.why_it_ended(Ok(())));
         }
         if let Some(error) = self.broken.take() {
             return Err(client::Error::broken(error).into());
@@ -305,7 +313,7 @@ impl<F: Face> Talk<'_, F> {
     }
 
     fn why_it_ended(&mut self, end: io::Result<()>) -> Error {
-        let why = self.last_words.take();
+        let why = self.last_words.take().filter(|why| !why.is_empty());
         match end {
             Err(error) if why.is_none() => match error.kind() {
                 ErrorKind::ConnectionReset if !self.conversation.is_in() => {

@@ -1,6 +1,7 @@
 //! A person at a terminal, with a line editor.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,6 +17,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper, Prompt};
+use unicode_width::UnicodeWidthStr;
 
 use super::completion::{Names, complete};
 use super::conversation::Conversation;
@@ -69,7 +71,9 @@ struct Person {
     screen: Arc<Screen>,
     words: Words,
     names: Arc<Mutex<Names>>,
-    read_on: Sender<String>,
+    /// Lines go to no room.
+    nowhere: Arc<AtomicBool>,
+    read_on: Sender<Shown>,
 }
 
 impl Person {
@@ -79,7 +83,8 @@ impl Person {
         let helper = Help { names: names.clone(), screen: screen.clone() };
         thread::spawn(move || edit(helper, &prompts, &tell));
         let words = Words { zone: TimeZone::system(), seconds: false };
-        Person { screen: screen.clone(), words, names, read_on }
+        let nowhere = Arc::new(AtomicBool::new(true));
+        Person { screen: screen.clone(), words, names, nowhere, read_on }
     }
 
     fn learn_names(&self, conversation: &Conversation) {
@@ -99,6 +104,8 @@ impl Face for Person {
     fn show(&mut self, events: &[Event], conversation: &Conversation) -> Result<bool, Error> {
         let now = Timestamp::now();
         let several = conversation.rooms().are_several();
+        // Before the lines, below which the prompt is drawn again.
+        self.nowhere.store(conversation.rooms().current().is_none(), Ordering::Release);
         let lines = events.iter().map(|event| self.words.lines(event, now, several));
         self.screen.show(&lines.collect::<String>());
         if events.iter().any(|event| !matches!(event, Event::Said(_) | Event::Told(_))) {
@@ -109,17 +116,21 @@ impl Face for Person {
 
     fn read_on(&mut self, conversation: &Conversation) {
         let nick = plain(conversation.nick().as_bytes());
-        let prompt = match conversation.rooms().current() {
-            Some(room) => format!("{} {nick}> ", plain(room.name.as_bytes())),
-            None => format!("{nick}> "),
+        let (text, without_room) = match conversation.rooms().current() {
+            Some(room) => {
+                let room = plain(room.name.as_bytes());
+                (format!("{room} {nick}> "), format!("{} {nick}> ", "-".repeat(room.width())))
+            }
+            None => (format!("{nick}> "), format!("{nick}> ")),
         };
+        let (screen, nowhere) = (self.screen.clone(), self.nowhere.clone());
         // The thread that edits has left, and said so.
-        let _ = self.read_on.send(prompt);
+        let _ = self.read_on.send(Shown { text, without_room, nowhere, screen });
     }
 }
 
 /// Has a line edited for each prompt.
-fn edit(helper: Help, prompts: &mpsc::Receiver<String>, tell: &Tell) {
+fn edit(helper: Help, prompts: &mpsc::Receiver<Shown>, tell: &Tell) {
     let screen = helper.screen.clone();
     let mut editor = match editor(helper) {
         Ok(editor) => editor,
@@ -138,11 +149,10 @@ fn edit(helper: Help, prompts: &mpsc::Receiver<String>, tell: &Tell) {
         }
         Err(_) => false,
     };
-    while let Ok(text) = prompts.recv() {
+    while let Ok(prompt) = prompts.recv() {
         if edits {
             screen.begin();
         }
-        let prompt = Shown { text, screen: screen.clone() };
         let news = match editor.readline(&prompt) {
             Ok(line) => {
                 if edits && shows_again(&line) {
@@ -192,16 +202,22 @@ fn cause(error: ReadlineError) -> io::Error {
     }
 }
 
-/// A prompt that tells when it is about to be drawn.
+/// A prompt that tells when it is about to be drawn, and names its room as long as lines go there.
 struct Shown {
     text: String,
+    /// As wide: the editor measures a prompt once.
+    without_room: String,
+    nowhere: Arc<AtomicBool>,
     screen: Arc<Screen>,
 }
 
 impl Prompt for Shown {
     fn raw(&self) -> &str {
         self.screen.draw();
-        &self.text
+        match self.nowhere.load(Ordering::Acquire) {
+            true => &self.without_room,
+            false => &self.text,
+        }
     }
 }
 

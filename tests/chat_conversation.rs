@@ -277,6 +277,11 @@ fn lines_go_to_the_room_entered_last() {
         ]
     );
     client.hears(&[":bob!b@h KICK #lab nadia :out"]);
+    client.events.clear();
+    client.types(b"still in lab?");
+    assert!(client.settle().is_empty());
+    assert_eq!(client.shows(), ["-- you are not in #lab any more; /join goes to another room"]);
+    client.types(b"/join two");
     client.types(b"back in two");
     assert_eq!(client.settle(), ["PRIVMSG #two :back in two\r\n"]);
     client.types(b"/part so long");

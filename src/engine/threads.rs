@@ -366,7 +366,7 @@ impl Server {
             // What was posted before it is heard before it.
             let letters = connection.mailbox.as_ref().map(Mailbox::take).unwrap_or_default();
             if !letters.is_empty() && talk.want != Want::Close {
-                explain!("{}: {} letters, one write for all", connection.id, letters.len());
+                explain!("{}: mail ({}), one write for all", connection.id, letters.len());
                 self.say(connection, &mut talk, News::Deliver(&letters)).1?;
             }
             // After its last word, which the other thread may have heard, nothing is told; and what

@@ -3,8 +3,8 @@
 use std::{mem, slice};
 
 use super::{Server, tenant};
-use crate::engine::News;
 use crate::engine::journal::End;
+use crate::engine::{News, explain};
 use crate::session::Mail;
 
 /// Letters for which there is always room.
@@ -72,6 +72,7 @@ impl Server {
                 let Some(connection) = tenant(&mut self.connections, id) else {
                     continue;
                 };
+                explain!("mail: {} bytes for {id}, one write for all", connection.waiting());
                 match connection.flush(self.clock.tick()) {
                     Ok(()) => self.settle(id),
                     Err(error) => self.close(id, End::Broken(error)),

@@ -1,7 +1,7 @@
 //! Chat rooms that every IRC client can join: RFC 1459 and 2812 as the Modern IRC Client Protocol
 //! document has them, with those extensions of IRCv3 that are cheap and loved.
 //!
-//! A client's [session](session) cuts its words into lines, hears each in a turn of its own
+//! A client's `session` cuts its words into lines, hears each in a turn of its own
 //! (`turn`), and answers. All share one `hall`. What concerns others leaves as letters: composed and
 //! allocated once, posted to many, and each receiver takes from it what it has asked for (`letter`).
 //! Nothing of this knows sockets, threads or TLS.

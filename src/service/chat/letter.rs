@@ -11,8 +11,8 @@ use crate::session::Output;
 /// One line on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
-    /// When it was said.
-    pub time: Time,
+    /// When it was said, if that was not just now.
+    pub time: Option<Time>,
     /// `key=value;…` for those with message-tags.
     pub tags: &'a str,
     /// The line, without its end.
@@ -45,14 +45,14 @@ impl<'a> Letter<'a> {
     /// A line that is the same for all, cut to its longest.
     pub fn new(line: &'a str) -> Letter<'a> {
         let line = cut(line, LONGEST);
-        Letter { time: Time::now(), tags: "", line, plain: line.len(), last: false }
+        Letter { time: None, tags: "", line, plain: line.len(), last: false }
     }
 
     /// In one piece, with `scratch` to compose it in.
     pub fn seal(&self, scratch: &mut Vec<u8>) -> Arc<[u8]> {
         scratch.clear();
         scratch.push(self.last.into());
-        scratch.extend_from_slice(&self.time.0);
+        scratch.extend_from_slice(&self.time.unwrap_or_else(Time::now).0);
         scratch.extend_from_slice(&(self.tags.len() as u16).to_be_bytes());
         scratch.extend_from_slice(&(self.plain as u16).to_be_bytes());
         scratch.extend_from_slice(self.tags.as_bytes());
@@ -67,7 +67,7 @@ impl<'a> Letter<'a> {
         let (tags, line) = rest.split_at(length(HEAD - 4));
         let text = |bytes| str::from_utf8(bytes).expect("it was sealed from text");
         Letter {
-            time: Time(head[1..][..Time::LENGTH].try_into().expect("it has this length")),
+            time: Some(Time(head[1..][..Time::LENGTH].try_into().expect("it has this length"))),
             tags: text(tags),
             line: text(line),
             plain: length(HEAD - 2),
@@ -80,7 +80,7 @@ impl<'a> Letter<'a> {
         let mut mark: &[u8] = b"@";
         if capabilities.have(Capabilities::SERVER_TIME) {
             out.write(b"@time=");
-            out.write(&self.time.0);
+            out.write(&self.time.unwrap_or_else(Time::now).0);
             mark = b";";
         }
         let shared = if capabilities.have(Capabilities::MESSAGE_TAGS) { self.tags } else { "" };

@@ -60,10 +60,10 @@ pub fn list(turn: &mut Turn, parameters: &[&str]) {
     *turn.listing = Some(Listing::Channels(names.into_iter(), filters));
 }
 
-/// Goes on with the listing that was begun, as far as the client takes it. Whether it is complete.
-pub fn go_on(turn: &mut Turn) -> bool {
+/// Goes on with the listing that was begun, as far as the client takes it.
+pub fn go_on(turn: &mut Turn) {
     let Some(mut listing) = turn.listing.take() else {
-        return true;
+        return;
     };
     while !turn.out.is_full() {
         let more = match &mut listing {
@@ -99,11 +99,10 @@ pub fn go_on(turn: &mut Turn) -> bool {
             },
         };
         if !more {
-            return true;
+            return;
         }
     }
     *turn.listing = Some(listing);
-    false
 }
 
 fn name_members(turn: &mut Turn, name: &str) {

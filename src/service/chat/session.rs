@@ -207,37 +207,28 @@ impl Seat {
         self.charge(command::cost(&name, parameters));
         let label = label(message.tags);
         let tags = client_only(message.tags);
-        let server = self.hall.clone();
         self.take_turn(&tags, out, |turn| {
             turn.voice.begin(label);
             command::hear(turn, &name, parameters);
-            if turn.listing.is_some() {
-                turn.voice.open_batch(&server.settings.name, turn.out);
-            } else {
-                turn.voice.finish(&server.settings.name, turn.out);
-            }
+            turn.finish_answer();
         });
     }
 
     /// UTF8ONLY: what is no text is passed on to nobody.
     fn refuse_bytes(&mut self, command: &str, tags: Tags<'_>, out: &mut Output) {
         self.charge(1);
-        let server = self.hall.clone();
         self.take_turn("", out, |turn| {
             turn.voice.begin(label(tags));
             turn.say(format_args!("FAIL {command} INVALID_UTF8 :Only UTF-8 is spoken here"));
-            turn.voice.finish(&server.settings.name, turn.out);
+            turn.finish_answer();
         });
     }
 
     fn go_on_listing(&mut self, out: &mut Output) -> bool {
-        let server = self.hall.clone();
         self.take_turn("", out, |turn| {
-            let complete = listing::go_on(turn);
-            if complete {
-                turn.voice.finish(&server.settings.name, turn.out);
-            }
-            complete
+            listing::go_on(turn);
+            turn.finish_answer();
+            turn.listing.is_none()
         })
     }
 

@@ -61,6 +61,15 @@ impl Turn<'_> {
         self.voice.say(tags, line, &self.hall.settings.name, self.out);
     }
 
+    /// The answer is complete, unless a listing has to be gone on with.
+    pub fn finish_answer(&mut self) {
+        let server = &self.hall.settings.name;
+        match self.listing {
+            Some(_) => self.voice.open_batch(server, self.out),
+            None => self.voice.finish(server, self.out),
+        }
+    }
+
     /// Answers `code nick parameters :text`.
     pub fn numeric(&mut self, code: u16, parameters: &[&str], text: impl Display) {
         let line = format!("{} :{text}", self.head(code, parameters));

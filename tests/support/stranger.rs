@@ -213,7 +213,7 @@ impl Stranger {
         self.shows(&match self.kind {
             Kind::Irssi | Kind::WeeChat => format!("{from} is now known as {to}"),
             Kind::Ii => format!("{from} changed nick to {to}"),
-            Kind::Sic => format!("{from} *>< NICK ({to})"),
+            Kind::Sic => format!("{from} *>< NICK (): {to}"),
             Kind::Ours | Kind::OursAtATerminal => format!("{from} is called {to} now"),
         });
     }

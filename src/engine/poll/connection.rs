@@ -69,7 +69,7 @@ pub struct Backlog {
     bytes: Vec<u8>,
     /// How much of `bytes` the kernel has taken.
     sent: usize,
-    /// It is mail of this pass, which is sent at its end: the kernel has refused nothing.
+    /// It is mail that is sent when there is no more news: the kernel has refused nothing.
     is_mail: bool,
 }
 

@@ -18,8 +18,8 @@ impl Server {
         }
     }
 
-    /// Hands mail to the session it is for. What that says is sent at the end of the pass, when all
-    /// had their turns, so that many letters cost one write.
+    /// Hands mail to the session it is for. What that says is sent when there is no more news,
+    /// so that many letters cost one write.
     fn deliver(&mut self, mail: &Mail) {
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    /// Sends the mail of this pass, and what those say of it who leave over it.
+    /// Sends the mail that was held, and what those say of it who leave over it.
     pub(super) fn send_mail(&mut self) {
         loop {
             self.deliver_all();

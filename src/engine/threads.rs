@@ -8,7 +8,8 @@
 //! 2. A client's thread sends all of an answer before it reads again. When the peer does not read,
 //!    it sleeps in `write`, and that sleep is the backpressure.
 //! 3. A session that takes mail has a second thread, asleep on its mailbox. Both share the session
-//!    behind a lock, which is private to the connection, and released before mail is posted.
+//!    behind a lock, which is private to the connection, and released before a full mailbox of
+//!    somebody else is waited for. What was posted is heard before what came after it.
 //! 4. The seat is taken before the thread is spawned, and `spawn` can fail.
 //! 5. Only its socket or a signal wakes a thread asleep in `read`. Stopping sends SIGURG, which
 //!    means nothing to anybody else, again and again until each thread has noticed: one that was

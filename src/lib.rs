@@ -59,6 +59,7 @@ pub mod bench;
 pub mod client;
 pub mod engine;
 pub mod failure;
+mod file;
 pub mod load;
 pub mod observe;
 pub mod report;

@@ -4,7 +4,8 @@
 //! has to say to an [`Output`], and answers what it [wants](Want) next. It never waits and never
 //! sees a socket, so it runs unchanged on every engine and is tested with plain bytes.
 //!
-//! 1. A session never waits. (Reading one chunk of a local file in `produce` is allowed.)
+//! 1. A session never waits. What takes its time is done elsewhere, and asked for again:
+//!    [`Want::Wait`] and [`Output::wake_at`].
 //! 2. Once `out.is_full()` it stops, answers [`Want::Write`] and goes on in `produce`: a
 //!    conversation holds one chunk plus one reply, whatever its peer does.
 //! 3. The engine does not read while the peer has not taken what was sent, nor while the session
@@ -16,13 +17,19 @@
 //! 6. After [`Want::Close`] nothing is called but [`end`](Session::end), which always is: leave rooms
 //!    there.
 //! 7. Time is an input: [`Output::now`] tells it, and [`Output::wake_at`] is the alarm clock.
+//! 8. What is said [from a file](Output::write_file) is said last: nothing follows it before
+//!    `produce`.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+
+use crate::file::{Excerpt, read_at};
 
 /// One conversation with one peer.
 pub trait Session: Send {
@@ -80,6 +87,8 @@ pub enum Want {
     Read,
     /// A chance to say more: `produce` is called once the output is on its way.
     Write,
+    /// The time asked for with [`Output::wake_at`], and nothing from the peer before that.
+    Wait,
     /// The end, once the output is on its way.
     Close,
 }
@@ -176,11 +185,25 @@ pub struct Output {
     begin: usize,
     is_inside: bool,
     mail: Vec<Mail>,
+    /// What is said behind `memory`.
+    excerpt: Option<Excerpt>,
+    files: Files,
     chunk: usize,
     repeats: bool,
     now: Option<Instant>,
     wake: Option<Instant>,
     failure: Option<Cow<'static, str>>,
+}
+
+/// How an engine says what is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// Through memory, like everything else.
+    Read,
+    /// The kernel sends it from where it lies, sendfile(2). It may have to be fetched first.
+    Send,
+    /// The same, and nobody waits while it is fetched.
+    SendAtOnce,
 }
 
 /// Bytes on their way to another session. One allocation, however many receivers share it.
@@ -209,6 +232,8 @@ impl Output {
             begin: 0,
             is_inside: false,
             mail: Vec::new(),
+            excerpt: None,
+            files: Files::Read,
             chunk,
             repeats: false,
             now: None,
@@ -217,12 +242,49 @@ impl Output {
         }
     }
 
+    /// The same, of an engine that sends files so.
+    pub(crate) fn with_files(mut self, files: Files) -> Output {
+        self.files = files;
+        self
+    }
+
     /// Appends bytes for the session's own peer.
     pub fn write(&mut self, bytes: &[u8]) {
+        debug_assert!(self.excerpt.is_none(), "what is said from a file is said last");
         if self.memory.capacity() - self.memory.len() < bytes.len() {
             self.grow(bytes.len());
         }
         self.memory.extend_from_slice(bytes);
+    }
+
+    /// Says what a file has at `offset`: `most` bytes, or as many of them as suit it now, and how
+    /// many those are. None are left there where it is 0.
+    ///
+    /// Where the kernel would have to fetch them first, and others would wait for that, nothing is
+    /// said: [`WouldBlock`](io::ErrorKind::WouldBlock). They have been asked for; try again a little
+    /// later.
+    pub fn write_file(&mut self, file: &Arc<File>, offset: u64, most: u64) -> io::Result<u64> {
+        debug_assert!(self.excerpt.is_none(), "what is said from a file is said last");
+        let at_once = self.files == Files::SendAtOnce;
+        let room = self.room();
+        if most > room as u64 && self.files != Files::Read && !self.is_inside {
+            let excerpt = Excerpt::new(file.clone(), offset, most);
+            if at_once {
+                excerpt.is_fetched()?;
+            }
+            let length = excerpt.length();
+            self.excerpt = Some(excerpt);
+            return Ok(length);
+        }
+        let length = most.min(room.max(1) as u64) as usize;
+        if self.memory.capacity() - self.memory.len() < length {
+            self.grow(length);
+        }
+        let begin = self.memory.len();
+        self.memory.resize(begin + length, 0);
+        let read = read_at(file, &mut self.memory[begin..], offset, at_once);
+        self.memory.truncate(begin + *read.as_ref().unwrap_or(&0));
+        read.map(|read| read as u64)
     }
 
     /// Makes room for `more` bytes at least.
@@ -253,7 +315,7 @@ impl Output {
     /// Whether a session with more to say, or to post, should answer [`Want::Write`] and wait for
     /// `produce`.
     pub fn is_full(&self) -> bool {
-        self.room() == 0 || self.mail.len() >= Output::LETTERS
+        self.room() == 0 || self.excerpt.is_some() || self.mail.len() >= Output::LETTERS
     }
 
     /// The same, where so many bytes were written in place of as many of the input.
@@ -274,6 +336,11 @@ impl Output {
     /// The bytes written for the session's own peer.
     pub fn bytes(&self) -> &[u8] {
         &self.memory[self.begin..]
+    }
+
+    /// Takes what is to be said from a file, after [`Output::bytes`].
+    pub(crate) fn take_excerpt(&mut self) -> Option<Excerpt> {
+        self.excerpt.take()
     }
 
     /// Takes the mail posted so far.
@@ -361,6 +428,7 @@ impl Output {
     /// Forgets what was said and keeps its memory for the next call.
     pub fn clear(&mut self) {
         self.repeats = false;
+        self.excerpt = None;
         self.memory.truncate(self.start);
         self.begin = self.start;
         self.is_inside = false;

@@ -6,7 +6,7 @@
 //! 1. Edges are news told once: note them, act in turns. Register once for both directions; never
 //!    reregister.
 //! 2. One turn is one read and one write at most (a second write only where a session both repeats
-//!    and writes), so that a fast sender cannot starve the others.
+//!    and writes, or a file follows), so that a fast sender cannot starve the others.
 //! 3. A short read has emptied the socket, *unless* an end or an urgent mark hides behind it. A
 //!    full read queues another turn.
 //! 4. One queue of turns without duplicates; `poll` with timeout zero while it is not empty.
@@ -50,7 +50,7 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, datagram_addresses,
     explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service};
+use crate::session::{ConnectionId, Files, Mail, Output, Service};
 
 /// What one `read` takes at most. At 64 KiB and less, a client that sends 64 KiB messages costs a
 /// second, empty read for each; above 256 KiB the buffer falls out of the cache.
@@ -175,7 +175,7 @@ impl Server {
             serial: 0,
             turns: VecDeque::new(),
             input: Buffer::new(limits.read_bytes(READ_BYTES)),
-            output: Output::new(limits.chunk()),
+            output: Output::new(limits.chunk()).with_files(Files::SendAtOnce),
             lingering: Queue::default(),
             alarms: Queue::default(),
             letters: VecDeque::new(),
@@ -383,13 +383,13 @@ impl Server {
                 self.receive(id);
             }
             State::Linger if connection.readable => self.receive(id),
-            State::Read | State::Write if drains => {
+            State::Read | State::Write | State::Wait if drains => {
                 connection.last_reads = 0;
                 explain!("turn: {id} has nothing more to read; its session is told to finish");
                 self.tell(id, News::Drain);
             }
             State::Write => self.tell(id, News::Produce),
-            State::Read | State::Close | State::Linger => self.settle(id),
+            State::Read | State::Wait | State::Close | State::Linger => self.settle(id),
         }
     }
 
@@ -449,11 +449,13 @@ impl Server {
         self.output.clear();
         let want = news.tell(&mut *connection.session, &mut self.output);
         connection.state = want.into();
+        let excerpt = self.output.take_excerpt();
         let (repeated, written) = (self.output.repeated(news.input()), self.output.bytes());
         explain!("turn: {id} says {} bytes and wants {want:?}", repeated.len() + written.len());
-        let sent = connection
-            .send(repeated, self.clock.tick())
-            .and_then(|()| connection.send(written, self.clock.tick()));
+        let sent = connection.send(repeated, self.clock.tick()).and_then(|()| match excerpt {
+            None => connection.send(written, self.clock.tick()),
+            Some(excerpt) => connection.send_with(written, excerpt, self.clock.tick()),
+        });
         if connection.backlog.is_some() {
             explain!(
                 "turn: {} bytes wait until {id} reads; nothing is read from it meanwhile",
@@ -496,9 +498,10 @@ impl Server {
         match connection.state {
             State::Read if connection.eof && !connection.takes_mail => self.finish(id),
             State::Read if connection.readable || drains => self.queue(id),
+            State::Wait if drains => self.queue(id),
             State::Linger if connection.readable => self.queue(id),
             State::Write => self.queue(id),
-            State::Read | State::Linger => {}
+            State::Read | State::Wait | State::Linger => {}
             State::Close => self.finish(id),
         }
     }

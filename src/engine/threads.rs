@@ -49,7 +49,8 @@ use super::{
     ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure,
     datagram_addresses, explain,
 };
-use crate::session::{ConnectionId, Mail, Output, Service, Want};
+use crate::file::{Excerpt, before_more};
+use crate::session::{ConnectionId, Files, Mail, Output, Service, Want};
 
 /// What the first read takes. An idle client pins one page of it.
 const READ_FIRST: usize = 4096;
@@ -196,7 +197,7 @@ impl Server {
             opened: Instant::now(),
             talk: Mutex::new(Talk {
                 session: service.accept(address, id),
-                output: Output::new(self.limits.chunk()),
+                output: Output::new(self.limits.chunk()).with_files(Files::Send),
                 want: Want::Read,
                 drained: false,
             }),
@@ -281,9 +282,16 @@ impl Server {
             let sent = connection.sent.load(Ordering::Relaxed);
             let mut slept = Duration::ZERO;
             let read = match &connection.mailbox {
-                None if eof => return Ok(End::Finished),
+                None if eof && want == Want::Read => return Ok(End::Finished),
                 // What has arrived is served; that there is no more is the sign to finish.
-                _ if drains && (eof || last_reads == 0) => Err(io::ErrorKind::WouldBlock.into()),
+                _ if drains && (eof || last_reads == 0 || want == Want::Wait) => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                _ if want == Want::Wait => {
+                    explain!("{}: asleep until its session is to be woken", connection.id);
+                    slept = patience.left(connection.wake_time());
+                    connection.sleep(slept).and(Err(io::ErrorKind::WouldBlock.into()))
+                }
                 _ if drains => {
                     last_reads -= 1;
                     recv(connection.stream.as_raw_fd(), input.bytes(), MsgFlags::MSG_DONTWAIT)
@@ -416,6 +424,7 @@ impl Server {
 
     /// Sends all that was said. The session is told when the peer takes nothing for the idle time.
     fn send(&self, connection: &Connection, talk: &mut Talk, input: &[u8]) -> Result<(), End> {
+        let mut excerpt = talk.output.take_excerpt();
         let repeated = talk.output.repeated(input);
         let mut taken: usize = 0;
         let mut quiet = Duration::ZERO;
@@ -424,18 +433,24 @@ impl Server {
                 None => &repeated[taken..],
                 Some(taken) => &talk.output.bytes()[taken..],
             };
-            if rest.is_empty() {
+            let from_file = excerpt.as_ref().map_or(0, Excerpt::length);
+            if rest.is_empty() && from_file == 0 {
                 return Ok(());
             }
             explain!(
-                "{}: writes {} bytes; if its peer does not read, it sleeps",
+                "{}: writes {} bytes and {from_file} of a file; if its peer does not read, it sleeps",
                 connection.id,
                 rest.len()
             );
             // Asleep here while the peer does not read: this is the backpressure.
-            match (&connection.stream).write(rest) {
+            let written = match &mut excerpt {
+                Some(excerpt) if rest.is_empty() => excerpt.send(&connection.stream),
+                Some(_) => before_more(&connection.stream, rest),
+                None => (&connection.stream).write(rest),
+            };
+            match written {
                 Ok(n) => {
-                    taken += n;
+                    taken += n.min(rest.len());
                     quiet = Duration::ZERO;
                     connection.sent.fetch_add(n as u64, Ordering::Relaxed);
                 }

@@ -334,12 +334,13 @@ impl Secured {
             return want;
         }
         // What had arrived is told first, unless that would take as long as it has something to say.
-        if self.drains && (!waits || self.want == Want::Write) {
+        if self.drains && (!waits || self.want != Want::Read) {
             self.drains = false;
             self.tell(out, |inside, out| inside.drain(out));
         }
         match self.want {
             Want::Close => self.farewell(out),
+            Want::Wait => Want::Wait,
             Want::Read if !waits => Want::Read,
             Want::Read | Want::Write => Want::Write,
         }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
+use crate::file::{Excerpt, before_more};
 use crate::session::{Session, Want};
 
 /// A tenant of the slab.
@@ -48,6 +49,8 @@ pub enum State {
     Read,
     /// The session has more to say.
     Write,
+    /// The session waits until it is woken.
+    Wait,
     /// The session is done; the backlog is not.
     Close,
     /// All is said, our end is closed, the peer's is not: what still comes is thrown away.
@@ -59,14 +62,18 @@ impl From<Want> for State {
         match want {
             Want::Read => State::Read,
             Want::Write => State::Write,
+            Want::Wait => State::Wait,
             Want::Close => State::Close,
         }
     }
 }
 
 /// Bytes that the kernel did not take.
+#[derive(Default)]
 pub struct Backlog {
     bytes: Vec<u8>,
+    /// What follows them, from a file.
+    excerpt: Option<Excerpt>,
     /// How much of `bytes` the kernel has taken.
     sent: usize,
     /// It is mail that is sent when there is no more news: the kernel has refused nothing.
@@ -89,11 +96,40 @@ impl Connection {
         Ok(())
     }
 
-    /// One write of the backlog, which is gone once the kernel has taken all of it.
+    /// The same for what goes before a part of a file, and for that.
+    pub fn send_with(&mut self, bytes: &[u8], mut excerpt: Excerpt, tick: u8) -> io::Result<()> {
+        let mut taken = 0;
+        if self.backlog.is_none() {
+            taken = self.sent(tick, |stream| before_more(stream, bytes))?;
+            if taken == bytes.len() {
+                self.send_excerpt(&mut excerpt, tick)?;
+            }
+        }
+        self.hold(&bytes[taken..], 0);
+        if excerpt.length() > 0 {
+            self.backlog.get_or_insert_default().excerpt = Some(excerpt);
+        }
+        Ok(())
+    }
+
+    /// One write of the backlog, which is gone once the kernel has taken all of it, and one of what
+    /// follows from a file.
     pub fn flush(&mut self, tick: u8) -> io::Result<()> {
         if let Some(mut backlog) = self.backlog.take() {
-            backlog.sent += self.write(&backlog.bytes[backlog.sent..], tick)?;
             if backlog.len() > 0 {
+                let bytes = &backlog.bytes[backlog.sent..];
+                backlog.sent += match backlog.excerpt {
+                    None => self.write(bytes, tick)?,
+                    Some(_) => self.sent(tick, |stream| before_more(stream, bytes))?,
+                };
+            }
+            if backlog.len() == 0
+                && let Some(mut excerpt) = backlog.excerpt.take()
+            {
+                self.send_excerpt(&mut excerpt, tick)?;
+                backlog.excerpt = Some(excerpt).filter(|excerpt| excerpt.length() > 0);
+            }
+            if backlog.len() > 0 || backlog.excerpt.is_some() {
                 backlog.is_mail = false;
                 self.backlog = Some(backlog);
             }
@@ -113,8 +149,23 @@ impl Connection {
     }
 
     fn write(&mut self, bytes: &[u8], tick: u8) -> io::Result<usize> {
+        self.sent(tick, |mut stream| stream.write(bytes))
+    }
+
+    /// Until the kernel takes no more: fewer bytes than asked for can have other reasons, too.
+    fn send_excerpt(&mut self, excerpt: &mut Excerpt, tick: u8) -> io::Result<()> {
+        while excerpt.length() > 0 && self.sent(tick, |stream| excerpt.send(stream))? > 0 {}
+        Ok(())
+    }
+
+    /// Bytes that the kernel took in one call; none where it would have to wait.
+    fn sent(
+        &mut self,
+        tick: u8,
+        mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
-            match self.stream.write(bytes) {
+            match call(&self.stream) {
                 Ok(n) => {
                     self.sent += n as u64;
                     self.progress = tick;
@@ -134,6 +185,7 @@ impl Connection {
         }
         match &mut self.backlog {
             Some(backlog) => {
+                debug_assert!(backlog.excerpt.is_none(), "what is from a file is said last");
                 backlog.bytes.drain(..mem::take(&mut backlog.sent));
                 let len = backlog.bytes.len();
                 let spare = len.min(limit.saturating_sub(len));
@@ -142,12 +194,12 @@ impl Connection {
             }
             None => {
                 let bytes = bytes.to_vec();
-                self.backlog = Some(Box::new(Backlog { bytes, sent: 0, is_mail: false }));
+                self.backlog = Some(Box::new(Backlog { bytes, ..Backlog::default() }));
             }
         }
     }
 
-    /// Bytes that wait for the peer to read.
+    /// Bytes in memory that wait for the peer to read.
     pub fn waiting(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.len())
     }

@@ -1,10 +1,13 @@
 //! A connection of the thread engine, as its threads share it.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::pthread::{Pthread, pthread_kill};
 use nix::sys::signal::Signal::SIGURG;
 
@@ -52,6 +55,15 @@ impl Connection {
     pub fn cut_off(&self, end: End) {
         let _ = self.cut.set(end);
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Sleeps for this time, though its peer may have something to say, and not though it has gone.
+    pub fn sleep(&self, time: Duration) -> io::Result<()> {
+        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::empty())], time)? {
+            0 => Ok(()),
+            _ => Err(self.stream.take_error()?.unwrap_or(io::ErrorKind::BrokenPipe.into())),
+        }
     }
 
     /// It does not read its mail: it has until then to take what waits.

@@ -37,13 +37,15 @@ pub struct Digests {
     state: Arc<Mutex<State>>,
 }
 
+type Asker = SyncSender<Result<[u8; 32], Fault>>;
+
 #[derive(Default)]
 struct State {
     known: HashMap<Stat, [u8; 32]>,
     /// What is known, the oldest first.
     order: VecDeque<Stat>,
     /// Who waits for each that is being hashed or is to be.
-    asked: HashMap<Stat, Vec<SyncSender<Result<[u8; 32], Fault>>>>,
+    asked: HashMap<Stat, Vec<Asker>>,
     waiting: VecDeque<(Arc<File>, Stat)>,
     running: usize,
 }

@@ -61,6 +61,9 @@ pub struct OpenFile {
     pub stat: Stat,
 }
 
+/// Whether this is what somebody wants to change.
+pub type Question = Box<dyn FnOnce(Option<&Stat>) -> bool + Send>;
+
 /// What has to stand at a path before it is changed.
 pub enum Condition {
     /// Anything, or nothing.
@@ -68,7 +71,7 @@ pub enum Condition {
     /// Nothing.
     Nothing,
     /// What this says yes to, asked just before the change.
-    If(Box<dyn FnOnce(Option<&Stat>) -> bool + Send>),
+    If(Question),
 }
 
 impl Root {

@@ -1,0 +1,335 @@
+//! The temporary file of an upload, beside its target, and what becomes of those left behind.
+//!
+//! One upload of a name at a time has the *canonical* part, whose name follows from the target's: it
+//! outlives its upload, so that another can go on. Uploads at the same time have parts of their own.
+//! Who has a part has it locked (flock(2)), and the kernel lets go of the lock when a process dies.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use ring::digest::{SHA256, digest};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::disk::{Disk, Pending};
+use super::fault::Fault;
+use super::root::Root;
+use super::stat::{Stat, kind};
+
+/// No file that is served has a name that begins so.
+pub(super) const PREFIX: &str = ".socklab-";
+
+/// And those that are cleaned up end so, too.
+const SUFFIX: &str = ".part";
+
+/// How often a part may be taken away between two system calls before that is no chance any more.
+const TRIES: usize = 16;
+
+/// An interrupted upload can be resumed for so long at least.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Names that [`clean`] looks at before it gives up: a minute's work for a slow disk.
+const MOST_NAMES: usize = 1_000_000;
+
+/// A path's last name, and those before it.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Even if somebody panicked with it in his hands: there is nothing in it to spoil.
+pub(super) fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The name of the part that can be resumed.
+pub(super) fn canonical(name: &[u8]) -> String {
+    let digest = digest(&SHA256, name);
+    let digits = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}"));
+    format!("{PREFIX}{}{SUFFIX}", digits.collect::<String>())
+}
+
+/// A part that is ours.
+#[derive(Debug)]
+pub(super) struct Part {
+    directory: OwnedFd,
+    file: Arc<File>,
+    name: String,
+    is_canonical: bool,
+    /// Whether it stands in the directory under its name still.
+    exists: bool,
+}
+
+impl Part {
+    /// An empty one. Where an upload of the same name runs, it gets one of its own, unless it
+    /// `must_last`.
+    pub(super) fn fresh(
+        directory: OwnedFd,
+        target: &[u8],
+        mode: Mode,
+        must_last: bool,
+    ) -> Result<Part, Fault> {
+        let name = canonical(target);
+        for _ in 0..TRIES {
+            match take(directory.as_fd(), &name)? {
+                // Its mode was meant for another version.
+                Taken::Ours(file) => {
+                    unlinkat(&directory, &name, AtFlags::empty())?;
+                    drop(file);
+                }
+                Taken::Absent => {}
+                Taken::Held if must_last => return Err(Fault::Busy),
+                Taken::Held => break,
+            }
+            if let Some(file) = create(directory.as_fd(), &name, mode)? {
+                return Ok(Part::new(directory, file, name, true));
+            }
+        }
+        if must_last {
+            return Err(Fault::Busy);
+        }
+        for _ in 0..TRIES {
+            static NEXT: AtomicU64 = AtomicU64::new(1);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let stem = name.trim_end_matches(SUFFIX);
+            let name = format!("{stem}.{}-{number}{SUFFIX}", process::id());
+            if let Some(file) = create(directory.as_fd(), &name, mode)? {
+                return Ok(Part::new(directory, file, name, false));
+            }
+        }
+        Err(Fault::Busy)
+    }
+
+    /// What an interrupted upload has left, cut at `first`.
+    pub(super) fn resumed(directory: OwnedFd, target: &[u8], first: u64) -> Result<Part, Fault> {
+        let name = canonical(target);
+        let file = match take(directory.as_fd(), &name)? {
+            Taken::Ours(file) => file,
+            Taken::Absent => return Err(Fault::Offset(0)),
+            Taken::Held => return Err(Fault::Busy),
+        };
+        let length = file.metadata()?.len();
+        if length < first {
+            return Err(Fault::Offset(length));
+        }
+        file.set_len(first)?;
+        Ok(Part::new(directory, file, name, true))
+    }
+
+    fn new(directory: OwnedFd, file: File, name: String, is_canonical: bool) -> Part {
+        Part { directory, file: Arc::new(file), name, is_canonical, exists: true }
+    }
+
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    pub(super) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// It has become something else.
+    pub(super) fn renamed(&mut self) {
+        self.exists = false;
+    }
+
+    /// Gives its space back.
+    pub(super) fn discard(&mut self) {
+        if std::mem::take(&mut self.exists) {
+            // Then it is left to the next start's cleaning.
+            let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let is_empty = self.file.metadata().map_or(true, |metadata| metadata.len() == 0);
+        if !self.is_canonical || is_empty {
+            self.discard();
+        }
+        // A job may still have the file open, and the next upload must not wait for that.
+        let _ = self.file.unlock();
+    }
+}
+
+enum Taken {
+    Ours(File),
+    Held,
+    Absent,
+}
+
+/// Takes a part that exists.
+fn take(directory: BorrowedFd<'_>, name: &str) -> Result<Taken, Fault> {
+    for _ in 0..TRIES {
+        match openat(directory, name, flags(), Mode::empty()) {
+            Ok(file) => match hold(directory, name, File::from(file))? {
+                Hold::Ours(file) => return Ok(Taken::Ours(file)),
+                Hold::Others => return Ok(Taken::Held),
+                Hold::Gone => {}
+            },
+            Err(Errno::NOENT) => return Ok(Taken::Absent),
+            // Somebody else's, or no file at all. It is in the way, and it stays.
+            Err(Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                return Ok(Taken::Held);
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(Taken::Held)
+}
+
+/// `None`: another one was quicker.
+fn create(directory: BorrowedFd<'_>, name: &str, mode: Mode) -> Result<Option<File>, Fault> {
+    match openat(directory, name, flags() | OFlags::CREATE | OFlags::EXCL, mode) {
+        Ok(file) => match hold(directory, name, File::from(file))? {
+            Hold::Ours(file) => Ok(Some(file)),
+            Hold::Others | Hold::Gone => Ok(None),
+        },
+        Err(Errno::EXIST) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn flags() -> OFlags {
+    OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC
+}
+
+enum Hold {
+    Ours(File),
+    Others,
+    Gone,
+}
+
+/// Locks it, and looks whether it still has its name: between opening and locking its owner may have
+/// made it a file that is served, which nobody may write to.
+fn hold(directory: BorrowedFd<'_>, name: &str, file: File) -> Result<Hold, Fault> {
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Hold::Others),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    let ours = fstat(&file)?;
+    let named = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(Hold::Gone),
+        named => named?,
+    };
+    if (ours.st_dev, ours.st_ino) != (named.st_dev, named.st_ino) {
+        return Ok(Hold::Gone);
+    }
+    // Something with a second name is not only a part.
+    let is_part = kind(&ours) == FileType::RegularFile && ours.st_nlink == 1;
+    Ok(if is_part { Hold::Ours(file) } else { Hold::Others })
+}
+
+/// Removes what uploads of the past have left beneath `root`: parts that nobody can resume, and those
+/// that nobody has resumed for a day. Gives how many. What belongs to a running upload stays, that of
+/// another process, too.
+pub fn clean(root: &Root, disk: &Disk) -> Pending<usize> {
+    let root = root.clone();
+    disk.run(move || Ok(sweep(&root)))
+}
+
+fn sweep(root: &Root) -> usize {
+    let (mut removed, mut names) = (0, 0);
+    let mut directories = vec![Vec::new()];
+    while let Some(path) = directories.pop() {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        // What cannot be read can have no parts of ours that could be removed.
+        let Ok(directory) = root.open_beneath(&path, flags) else { continue };
+        let Ok(mut entries) = Dir::read_from(&directory) else { continue };
+        while let Some(Ok(entry)) = entries.read() {
+            names += 1;
+            if names > MOST_NAMES {
+                log::warn!("more than {MOST_NAMES} files: parts of old uploads may be left");
+                return removed;
+            }
+            let name = entry.file_name().to_bytes();
+            let is_directory = match entry.file_type() {
+                FileType::Unknown => statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| kind(&stat) == FileType::Directory),
+                kind => kind == FileType::Directory,
+            };
+            if is_directory && name != b"." && name != b".." {
+                directories.push(join(&path, name));
+            } else if let Some(is_canonical) = is_part(name)
+                && let Ok(name) = std::str::from_utf8(name)
+                && let Ok(Taken::Ours(file)) = take(directory.as_fd(), name)
+                && (!is_canonical || is_old(&file).unwrap_or(false))
+                && unlinkat(&directory, name, AtFlags::empty()).is_ok()
+            {
+                removed += 1;
+            }
+        }
+    }
+    removed
+}
+
+/// `path` and a name beneath it.
+pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+    [path, separator, name].concat()
+}
+
+/// Whether a file's name is that of a part, and of one that can be resumed.
+fn is_part(name: &[u8]) -> Option<bool> {
+    let middle = name.strip_prefix(PREFIX.as_bytes())?.strip_suffix(SUFFIX.as_bytes())?;
+    let (digits, rest) = middle.split_at_checked(16)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    match rest {
+        [] => Some(true),
+        [b'.', number @ ..] => {
+            number.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-').then_some(false)
+        }
+        _ => None,
+    }
+}
+
+fn is_old(file: &File) -> io::Result<bool> {
+    let stat = fstat(file)?;
+    let age = SystemTime::now().duration_since(Stat::new(&stat).modified());
+    Ok(stat.st_size == 0 || age.is_ok_and(|age| age > KEPT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_parts_are_taken_for_such() {
+        let name = canonical(b"a name");
+        assert_eq!(is_part(name.as_bytes()), Some(true));
+        assert_eq!(is_part(b".socklab-0123456789abcdef.77-3.part"), Some(false));
+        for other in [
+            ".socklab-0123456789abcdef",
+            ".socklab-0123456789abcdeg.part",
+            ".socklab-0123.part",
+            ".socklab-0123456789abcdefx.part",
+            ".socklab-0123456789abcdef.x.part",
+            "socklab-0123456789abcdef.part",
+        ] {
+            assert_eq!(is_part(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_its_last_name_and_those_before() {
+        assert_eq!(split(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
+        assert_eq!(split(b"a"), (&b""[..], &b"a"[..]));
+        assert_eq!(join(b"a/b", b"c"), b"a/b/c");
+        assert_eq!(join(b"", b"c"), b"c");
+    }
+}

@@ -1,0 +1,160 @@
+//! What fstat(2) tells of a file, and the entity tag made of it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::FileType;
+
+/// One version of a file. Two that are equal have, as far as the file system can tell, the same
+/// bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stat {
+    /// The file system.
+    pub device: u64,
+    /// The file on it. Another file may get the number once this one is gone.
+    pub inode: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// When its bytes changed: seconds and nanoseconds since 1970. Anybody may set it.
+    pub modified: (i64, u32),
+    /// When it changed in any way, renamed included. Nobody can set it.
+    pub changed: (i64, u32),
+}
+
+impl Stat {
+    pub(super) fn new(stat: &rustix::fs::Stat) -> Stat {
+        Stat {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            len: stat.st_size.try_into().unwrap_or(0),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+        }
+    }
+
+    /// When its bytes changed.
+    pub fn modified(&self) -> SystemTime {
+        time(self.modified)
+    }
+
+    /// The opaque part of a strong ETag: hexadecimal digits and hyphens, 84 bytes at most.
+    ///
+    /// A size and seconds would not do, for a file may change twice in a second and keep its length.
+    /// Before Linux 6.13 a file that is written in place twice within a tick of the kernel's clock
+    /// (1 to 10 ms) keeps both its times; one that is replaced has another inode.
+    pub fn tag(&self) -> Tag {
+        let mut tag = Tag { bytes: [0; Tag::MOST], len: 0 };
+        tag.hex(self.inode);
+        tag.hyphen();
+        tag.hex(self.len);
+        tag.hyphen();
+        tag.hex(nanoseconds(self.modified));
+        tag.hyphen();
+        tag.hex(nanoseconds(self.changed));
+        tag.hyphen();
+        tag.hex(self.device);
+        tag
+    }
+}
+
+pub(super) fn kind(stat: &rustix::fs::Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// For a tag: after 584 years the same again.
+fn nanoseconds((seconds, nanoseconds): (i64, u32)) -> u64 {
+    (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(u64::from(nanoseconds))
+}
+
+fn time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let time = match seconds < 0 {
+        true => SystemTime::UNIX_EPOCH.checked_sub(whole),
+        false => SystemTime::UNIX_EPOCH.checked_add(whole),
+    };
+    let time = time.and_then(|time| time.checked_add(Duration::from_nanos(nanoseconds.into())));
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// An entity tag without its quotes, on the stack: each answer has one.
+#[derive(Clone, Copy)]
+pub struct Tag {
+    bytes: [u8; Tag::MOST],
+    len: usize,
+}
+
+impl Tag {
+    /// Five numbers and what stands between them.
+    const MOST: usize = 5 * 16 + 4;
+
+    /// The same as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("digits and hyphens are ASCII")
+    }
+
+    /// The same as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn hex(&mut self, number: u64) {
+        let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+        for digit in (0..digits).rev() {
+            self.push(b"0123456789abcdef"[(number >> (4 * digit) & 15) as usize]);
+        }
+    }
+
+    fn hyphen(&mut self) {
+        self.push(b'-');
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: Stat =
+        Stat { device: 0xfe01, inode: 0, len: 16, modified: (1, 2), changed: (-1, 999_999_999) };
+
+    #[test]
+    fn a_tag_is_its_numbers() {
+        assert_eq!(STAT.tag().as_str(), "0-10-3b9aca02-ffffffffffffffff-fe01");
+    }
+
+    #[test]
+    fn the_longest_tag_fits() {
+        let most = Stat {
+            device: u64::MAX,
+            inode: u64::MAX,
+            len: u64::MAX,
+            modified: (-2, 0),
+            changed: (i64::MIN, 999_999_999),
+        };
+        assert!(most.tag().as_bytes().len() <= Tag::MOST);
+    }
+
+    #[test]
+    fn times_before_1970_are_told_and_impossible_ones_are_not() {
+        let before = Stat { modified: (-2, 500_000_000), ..STAT };
+        assert_eq!(before.modified(), SystemTime::UNIX_EPOCH - Duration::from_millis(1500));
+        let far = Stat { modified: (i64::MAX, 999_999_999), ..STAT };
+        assert_eq!(far.modified(), SystemTime::UNIX_EPOCH);
+    }
+}

@@ -54,6 +54,11 @@ enum Version {
 }
 
 impl Encryption {
+    /// Whether clients show who they are.
+    pub fn knows_clients(&self) -> bool {
+        self.tls_client_ca.is_some()
+    }
+
     /// The server's side of TLS, for one that listens on `host`; `None` where it has none. An error
     /// is one line that names the file at fault.
     pub fn acceptor(&self, host: &str) -> Result<Option<Acceptor>, String> {

@@ -6,6 +6,7 @@ mod chat_server;
 mod client;
 mod encryption;
 mod escaped;
+mod file_server;
 mod interrupt;
 mod keep;
 mod load;

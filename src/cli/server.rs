@@ -14,6 +14,7 @@ use socklab::tls::{Acceptor, Plain, Tls};
 
 use super::chat_server::ChatServer;
 use super::encryption::Encryption;
+use super::file_server::FileServer;
 use super::{Failure, misused, reload, respawn, units};
 
 /// Serve a protocol until interrupted
@@ -102,6 +103,8 @@ pub struct Server {
     encryption: Encryption,
     #[command(flatten)]
     chat: ChatServer,
+    #[command(flatten)]
+    files: FileServer,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,6 +117,8 @@ enum Service {
     Chargen,
     /// Rooms that every IRC client can join (RFC 1459, 2812, IRCv3)
     Chat,
+    /// The files of a directory (HTTP/1.1)
+    Files,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -131,7 +136,20 @@ impl Service {
             Service::Echo => Some(Arc::new(Echo)),
             Service::Discard => Some(Arc::new(Discard)),
             Service::Chargen => Some(Arc::new(Chargen)),
-            Service::Chat => None,
+            Service::Chat | Service::Files => None,
+        }
+    }
+
+    fn name(self) -> String {
+        let value = self.to_possible_value().expect("no service is hidden");
+        value.get_name().into()
+    }
+
+    /// Files that a client keeps open, its connection included.
+    fn files_each(self) -> usize {
+        match self {
+            Service::Files => 3,
+            _ => 1,
         }
     }
 
@@ -155,8 +173,15 @@ impl Server {
         if self.service != Service::Chat && self.chat != ChatServer::default() {
             misused("server", "the options of chat (--name, --motd, …) go with `server chat`");
         }
-        if self.service == Service::Chat && (self.udp || self.udp_only) {
-            misused("server", "chat is spoken over TCP; leave out --udp");
+        if self.service != Service::Files && self.files != FileServer::default() {
+            misused(
+                "server",
+                "the options of files (--root, --writable, …) go with `server files`",
+            );
+        }
+        if self.service.datagrams().is_none() && (self.udp || self.udp_only) {
+            let name = self.service.name();
+            misused("server", format!("{name} is spoken over TCP; leave out --udp"));
         }
         let engine = match self.engine {
             EngineName::Poll => Engine::Poll,
@@ -188,12 +213,12 @@ impl Server {
             let fingerprint = acceptor.certificates.fingerprint();
             announcement += &format!("certificate SHA-256 {fingerprint}\n");
         }
-        let name = self.service.to_possible_value().expect("no service is hidden");
         let carries = match listeners.is_empty() {
             true => "datagrams only".into(),
             false => format!("{} clients at most", limits.max_clients),
         };
-        info!("{} on the {engine} engine, {carries}", name.get_name());
+        info!("{} on the {engine} engine, {carries}", self.service.name());
+        self.warn_of_strangers(&listeners);
         let streams = listeners
             .into_iter()
             .map(|listener| Endpoint::Stream { listener, service: service.clone() });
@@ -216,6 +241,7 @@ impl Server {
             Service::Discard => Arc::new(Discard),
             Service::Chargen => Arc::new(Chargen),
             Service::Chat => Arc::new(Chat::new(self.chat.clone().settings(acceptor.is_some())?)),
+            Service::Files => Arc::new(self.files.service()?),
         };
         Ok(match acceptor {
             Some(acceptor) => {
@@ -223,6 +249,23 @@ impl Server {
             }
             None => Arc::new(Plain(service)),
         })
+    }
+
+    /// Files that anybody can change are for networks where everybody may.
+    fn warn_of_strangers(&self, listeners: &[TcpListener]) {
+        let is_open = |listener: &&TcpListener| {
+            listener.local_addr().is_ok_and(|address| !address.ip().is_loopback())
+        };
+        if self.files.is_writable()
+            && !self.encryption.knows_clients()
+            && let Some(listener) = listeners.iter().find(is_open)
+            && let Ok(address) = listener.local_addr()
+        {
+            warn!(
+                "whoever reaches {address} can leave, replace and remove files; `--tls \
+                 --tls-client-ca FILE` lets in only clients with a certificate of yours"
+            );
+        }
     }
 
     fn prepare_for_signals(&self, acceptor: Option<&Acceptor>) -> io::Result<Arc<Stop>> {
@@ -263,7 +306,7 @@ impl Server {
     }
 
     fn limits(&self, engine: Engine, open_files: usize) -> Result<Limits, Failure> {
-        let seats = engine::seats(engine, open_files);
+        let seats = engine::seats(engine, open_files / self.service.files_each());
         if seats.most == 0 {
             return Err(format!("no client can be served: {} is too low", seats.bound).into());
         }

@@ -11,3 +11,4 @@ pub use chargen::Chargen;
 pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;
+pub use files::Files;

@@ -52,6 +52,7 @@ impl From<io::Error> for Fault {
             ) => Fault::Forbidden,
             Some(Errno::ISDIR) => Fault::IsDirectory,
             Some(Errno::NOTEMPTY | Errno::EXIST) => Fault::Conflict("the directory is not empty"),
+            Some(Errno::MFILE | Errno::NFILE) => Fault::Busy,
             Some(Errno::BUSY) => Fault::Conflict("the system uses it"),
             Some(Errno::NOSPC | Errno::DQUOT) => Fault::NoSpace,
             Some(Errno::FBIG) => Fault::TooLarge,

@@ -1,4 +1,6 @@
-//! A site of files: the tree that is served, and the disk beneath it. Nothing here knows HTTP.
+//! Files over HTTP: the tree that is served, the disk beneath it, and the `site` that knows what a
+//! request means for them. Only that, and what belongs to it (`fetched`, `stored`, `listed`), knows
+//! HTTP.
 //!
 //! The kernel keeps every lookup beneath the `root`; an `upload` is seen by nobody until it is
 //! whole. What can take long (to sync, to hash, to clean up) is done on threads of the `disk`, and a
@@ -9,9 +11,14 @@ pub mod digest;
 pub mod directory;
 pub mod disk;
 pub mod fault;
+mod fetched;
+mod listed;
+pub mod listing;
 mod part;
 pub mod root;
+mod site;
 pub mod stat;
+mod stored;
 pub mod upload;
 
 pub use digest::Digests;
@@ -20,5 +27,6 @@ pub use disk::{Disk, Pending};
 pub use fault::Fault;
 pub use part::clean;
 pub use root::{Condition, Found, OpenFile, Root};
+pub use site::{Files, Settings};
 pub use stat::Stat;
 pub use upload::{Plan, Stored, Upload, waiting};

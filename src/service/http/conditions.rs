@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use super::head::{Fields, Method, Request};
 
 /// What there is, as far as conditions go.
-#[derive(Clone, Debug)]
-pub struct Version {
+#[derive(Clone, Copy, Debug)]
+pub struct Version<'a> {
     /// The opaque part of its strong entity tag, without quotes.
-    pub tag: String,
+    pub tag: &'a str,
     /// When it was last changed.
     pub modified: SystemTime,
 }
@@ -56,10 +56,10 @@ impl Conditions {
     }
 
     /// Whether they hold, in the order of RFC 9110, 13.2.2.
-    pub fn check(&self, present: Option<&Version>) -> Verdict {
+    pub fn check(&self, present: Option<&Version<'_>>) -> Verdict {
         let modified = present.map(|present| seconds(present.modified));
         let holds = match (&self.tags, self.unmodified_since) {
-            (Some(tags), _) => present.is_some_and(|present| tags.name(&present.tag, false)),
+            (Some(tags), _) => present.is_some_and(|present| tags.name(present.tag, false)),
             (None, Some(date)) => modified.is_none_or(|modified| modified <= date),
             (None, None) => true,
         };
@@ -67,7 +67,7 @@ impl Conditions {
             return Verdict::Failed;
         }
         let is_known = match (&self.no_tags, self.modified_since) {
-            (Some(tags), _) => present.is_some_and(|present| tags.name(&present.tag, true)),
+            (Some(tags), _) => present.is_some_and(|present| tags.name(present.tag, true)),
             (None, Some(date)) if self.reads => modified.is_some_and(|modified| modified <= date),
             _ => false,
         };
@@ -76,6 +76,12 @@ impl Conditions {
             true if self.reads => Verdict::NotModified,
             true => Verdict::Failed,
         }
+    }
+
+    /// Whether there are none.
+    pub fn are_none(&self) -> bool {
+        let dates = [self.unmodified_since, self.modified_since.filter(|_| self.reads)];
+        self.tags.is_none() && self.no_tags.is_none() && dates == [None, None]
     }
 
     /// Whether they fail wherever something is.
@@ -103,10 +109,10 @@ fn is_tag(named: &[u8], tag: &str, weak: bool) -> bool {
 
 /// Whether the Range of a request may be answered with a part (RFC 9110, 13.1.5): there is no
 /// If-Range, or what it names is what there is.
-pub fn range_holds(fields: Fields<'_>, present: &Version, now: SystemTime) -> bool {
+pub fn range_holds(fields: Fields<'_>, present: &Version<'_>, now: SystemTime) -> bool {
     match fields.first("If-Range") {
         None => true,
-        Some(value) if value.contains(&b'"') => is_tag(value, &present.tag, false),
+        Some(value) if value.contains(&b'"') => is_tag(value, present.tag, false),
         // Within the second of a change it may change again.
         Some(value) => parse_date(value).is_some_and(|date| {
             date == seconds(present.modified) && date + Duration::from_secs(1) <= now

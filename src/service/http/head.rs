@@ -260,6 +260,14 @@ impl Request<'_> {
         self.is_modern && expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
 
+    /// The length of its body, as far as that is known from its head.
+    pub fn length(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
+        }
+    }
+
     /// The path with its percent-encoding undone, one name after the other; `None` where one of them
     /// cannot be a name.
     pub fn names(&self) -> Option<Vec<u8>> {

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use date::of as date;
 pub use head::{Fields, Method, Request};
 pub use reply::{Content, Part, Progress, Reply, Stream, reason};
 

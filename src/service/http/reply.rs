@@ -219,6 +219,8 @@ fn write_stream(stream: &mut dyn Stream, chunked: bool, out: &mut Output) -> io:
         }
         out.write(&piece);
         match progress? {
+            // It works without having anything to say: others have their turns meanwhile.
+            Progress::More if piece.is_empty() => return Ok(Progress::More),
             Progress::More => {}
             Progress::Later => return Ok(Progress::Later),
             Progress::Done => {

@@ -14,7 +14,7 @@ use socklab::service::http::{
     Stream,
 };
 use socklab::session::Output;
-use support::http::{Dialogue, Response, ask, fetch};
+use support::http::{Dialogue, Response, ask, fetch, tempfile};
 
 const CHUNKS: [usize; 4] = [1, 100, 4096, Output::CHUNK];
 
@@ -38,15 +38,6 @@ impl Shop {
         file.write_all(&large()).unwrap();
         Http::new(Arc::new(Shop { file: Arc::new(file) }), deadlines)
     }
-}
-
-/// A file without a name.
-fn tempfile() -> File {
-    use std::os::unix::fs::OpenOptionsExt;
-    // O_TMPFILE, which includes O_DIRECTORY.
-    let flags = 0o20_200_000;
-    let mut options = File::options();
-    options.read(true).write(true).custom_flags(flags).open(std::env::temp_dir()).unwrap()
 }
 
 impl Site for Shop {

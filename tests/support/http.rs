@@ -1,8 +1,11 @@
 //! HTTP without sockets: a session, the time it asks for, and what a client makes of its answers.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use socklab::session::{ConnectionId, Output, Service, Session, Want};
 
 /// A session and what an engine keeps beside it.
@@ -134,6 +137,17 @@ pub fn fetch(service: &dyn Service, request: &str) -> Response {
     let mut dialogue = Dialogue::open(service, Output::CHUNK);
     dialogue.hear(request.as_bytes());
     dialogue.response(request.split(' ').next().expect("a request has a method"))
+}
+
+/// A file without a name.
+pub fn tempfile() -> File {
+    let mut options = File::options();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_TMPFILE.bits())
+        .open(std::env::temp_dir())
+        .unwrap()
 }
 
 /// An answer, read by the letter of RFC 9112.

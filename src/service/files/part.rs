@@ -147,7 +147,8 @@ impl Part {
     /// Gives its space back.
     pub(super) fn discard(&mut self) {
         if std::mem::take(&mut self.exists) {
-            // Then it is left to the next start's cleaning.
+            // It may stay open for a while. What fails here is left to the next start's cleaning.
+            let _ = self.file.set_len(0);
             let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
     }

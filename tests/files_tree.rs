@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use proptest::collection::vec;
@@ -263,6 +265,52 @@ fn stat(root: &Root, path: &str) -> Stat {
     match root.find(path.as_bytes()) {
         Ok(Found::File(file)) => file.stat,
         other => panic!("{path:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn no_lookup_gets_out_while_names_are_swapped() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.base().join("outside/b")).unwrap();
+    for outside in ["outside/file", "outside/b/file", "file"] {
+        fs::write(tree.base().join(outside), "secret").unwrap();
+    }
+    tree.directory("a/b/c").file("a/b/c/file", "1").link("a/up", "b/c/../../b/c");
+    tree.file("a/b/file", "1").file("a/file", "1").link("swapped", "../outside");
+    for root in both_ways(tree.root()) {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // A directory and a link that leads out change places; another moves up and down.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let [a, link, third] = ["a", "swapped", "third"].map(|name| tree.at(name));
+                    fs::rename(&a, &third).unwrap();
+                    fs::rename(&link, &a).unwrap();
+                    fs::rename(&a, &link).unwrap();
+                    fs::rename(&third, &a).unwrap();
+                    fs::rename(tree.at("a/b/c"), tree.at("moved")).unwrap();
+                    fs::rename(tree.at("moved"), tree.at("a/b/c")).unwrap();
+                }
+            });
+            let mut found = 0;
+            for number in 0..6_000 {
+                let path = ["a/file", "a/b/file", "a/up/file", "swapped/file"][number % 4];
+                match root.find(path.as_bytes()) {
+                    Ok(Found::File(file)) => {
+                        found += 1;
+                        if file.stat.len != 1 {
+                            stop.store(true, Ordering::Relaxed);
+                            panic!("{path} has led out");
+                        }
+                    }
+                    // EAGAIN is an honest answer to one who looks while all is moved.
+                    Err(Fault::Missing | Fault::Failed(_)) => {}
+                    other => panic!("{path}: {other:?}"),
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(found > 0, "nothing was ever where it belongs");
+        });
     }
 }
 

@@ -19,6 +19,7 @@ pub mod stranger;
 pub mod talk;
 pub mod tls;
 pub mod tls_host;
+pub mod tree;
 pub mod way;
 pub mod wrong;
 

@@ -65,6 +65,7 @@ pub(super) struct Part {
     is_canonical: bool,
     /// Whether it stands in the directory under its name still.
     exists: bool,
+    disk: Disk,
 }
 
 impl Part {
@@ -75,6 +76,7 @@ impl Part {
         target: &[u8],
         mode: Mode,
         must_last: bool,
+        disk: &Disk,
     ) -> Result<Part, Fault> {
         let name = canonical(target);
         for _ in 0..TRIES {
@@ -82,14 +84,14 @@ impl Part {
                 // Its mode was meant for another version.
                 Taken::Ours(file) => {
                     unlinkat(&directory, &name, AtFlags::empty())?;
-                    drop(file);
+                    give_back(Arc::new(file), disk);
                 }
                 Taken::Absent => {}
                 Taken::Held if must_last => return Err(Fault::Busy),
                 Taken::Held => break,
             }
             if let Some(file) = create(directory.as_fd(), &name, mode)? {
-                return Ok(Part::new(directory, file, name, true));
+                return Ok(Part::new(directory, file, name, true, disk));
             }
         }
         if must_last {
@@ -101,14 +103,19 @@ impl Part {
             let stem = name.trim_end_matches(SUFFIX);
             let name = format!("{stem}.{}-{number}{SUFFIX}", process::id());
             if let Some(file) = create(directory.as_fd(), &name, mode)? {
-                return Ok(Part::new(directory, file, name, false));
+                return Ok(Part::new(directory, file, name, false, disk));
             }
         }
         Err(Fault::Busy)
     }
 
     /// What an interrupted upload has left, cut at `first`.
-    pub(super) fn resumed(directory: OwnedFd, target: &[u8], first: u64) -> Result<Part, Fault> {
+    pub(super) fn resumed(
+        directory: OwnedFd,
+        target: &[u8],
+        first: u64,
+        disk: &Disk,
+    ) -> Result<Part, Fault> {
         let name = canonical(target);
         let file = match take(directory.as_fd(), &name)? {
             Taken::Ours(file) => file,
@@ -120,11 +127,12 @@ impl Part {
             return Err(Fault::Offset(length));
         }
         file.set_len(first)?;
-        Ok(Part::new(directory, file, name, true))
+        Ok(Part::new(directory, file, name, true, disk))
     }
 
-    fn new(directory: OwnedFd, file: File, name: String, is_canonical: bool) -> Part {
-        Part { directory, file: Arc::new(file), name, is_canonical, exists: true }
+    fn new(directory: OwnedFd, file: File, name: String, is_canonical: bool, disk: &Disk) -> Part {
+        let file = Arc::new(file);
+        Part { directory, file, name, is_canonical, exists: true, disk: disk.clone() }
     }
 
     pub(super) fn file(&self) -> &Arc<File> {
@@ -147,8 +155,9 @@ impl Part {
     /// Gives its space back.
     pub(super) fn discard(&mut self) {
         if std::mem::take(&mut self.exists) {
-            // Then it is left to the next start's cleaning.
+            // What fails here is left to the next start's cleaning.
             let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+            give_back(self.file.clone(), &self.disk);
         }
     }
 }
@@ -162,6 +171,12 @@ impl Drop for Part {
         // A job may still have the file open, and the next upload must not wait for that.
         let _ = self.file.unlock();
     }
+}
+
+/// Frees the blocks of a file that has no name any more, which takes the kernel a while if they are
+/// many. Whoever has it open still does not keep them.
+fn give_back(file: Arc<File>, disk: &Disk) {
+    drop(disk.run(move || Ok(file.set_len(0)?)));
 }
 
 enum Taken {
@@ -274,6 +289,29 @@ fn sweep(root: &Root) -> usize {
         }
     }
     removed
+}
+
+/// Removes what uploads have left in a directory that has nothing else in it, and looks empty to
+/// everybody. Whether it is empty now.
+pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<bool, Fault> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        match entry.file_name().to_bytes() {
+            b"." | b".." => {}
+            name if is_part(name).is_some() => names.push(entry.file_name().to_owned()),
+            _ => return Ok(false),
+        }
+    }
+    for name in names {
+        let name = name.to_string_lossy();
+        match take(directory, &name)? {
+            Taken::Ours(_locked) => unlinkat(directory, &*name, AtFlags::empty())?,
+            Taken::Absent => {}
+            Taken::Held => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// `path` and a name beneath it.

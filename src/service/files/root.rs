@@ -24,6 +24,8 @@ use super::stat::{Stat, kind};
 /// terminal must not become ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
+const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
 /// tmpfs, as which a /dev shows itself, too (statfs(2)).
 const TMPFS: i64 = 0x0102_1994;
 
@@ -111,7 +113,8 @@ impl Root {
     }
 
     /// Removes a file, an empty directory, or a link (and not what it leads to), if `condition` holds
-    /// of what `path` leads to. The root stays.
+    /// of what `path` leads to. The root stays. What interrupted uploads have left does not fill a
+    /// directory. To free a large file takes long: a job for the [disk](super::disk).
     pub fn remove(&self, path: &[u8], condition: Condition) -> Result<(), Fault> {
         self.check(path)?;
         let (parent, name) = part::split(path);
@@ -130,7 +133,12 @@ impl Root {
             FileType::RegularFile | FileType::Symlink => AtFlags::empty(),
             _ => return Err(Fault::Forbidden),
         };
-        Ok(unlinkat(&parent, name, flags)?)
+        match unlinkat(&parent, name, flags) {
+            Err(Errno::NOTEMPTY) if part::clear(self.open_beneath(path, LIST)?.as_fd())? => {
+                Ok(unlinkat(&parent, name, flags)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// What `path` leads to, without opening it: `None` if nothing, and its mode beside it.

@@ -107,8 +107,8 @@ impl Upload {
             Some(_) => return Err(Fault::Forbidden),
         };
         let part = match first {
-            0 => Part::fresh(directory, name, mode, plan.first.is_some())?,
-            _ => Part::resumed(directory, name, first)?,
+            0 => Part::fresh(directory, name, mode, plan.first.is_some(), disk)?,
+            _ => Part::resumed(directory, name, first, disk)?,
         };
         has_room(part.directory(), plan.total.unwrap_or(first) - first)?;
         let hash = plan.digest.is_some().then(|| Arc::new(Mutex::new(Hash::new())));

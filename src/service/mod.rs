@@ -4,6 +4,7 @@ mod chargen;
 pub mod chat;
 mod discard;
 mod echo;
+pub mod files;
 
 pub use chargen::Chargen;
 pub use chat::Chat;

@@ -1,0 +1,3 @@
+//! A directory tree over HTTP.
+
+pub mod listing;

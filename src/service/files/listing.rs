@@ -71,7 +71,7 @@ impl Listing {
         if self.writable {
             page += UPLOAD;
         }
-        page += "<table id=\"entries\">\n<thead><tr>";
+        page += "<table id=\"entries\" aria-label=\"Entries\">\n<thead><tr>";
         for (key, label) in [(Key::Name, "Name"), (Key::Size, "Size"), (Key::Time, "Modified")] {
             page += &self.column(key, label);
         }

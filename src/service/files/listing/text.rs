@@ -28,10 +28,8 @@ pub fn shown(bytes: &[u8]) -> String {
             '>' => safe += "&gt;",
             '"' => safe += "&quot;",
             '\'' => safe += "&#39;",
-            // Each has a picture: ␊ for a line feed.
-            '\0'..='\u{1f}' => safe.extend(char::from_u32(0x2400 + letter as u32)),
-            '\u{7f}' => safe.push('␡'),
-            '\u{80}'..='\u{9f}'
+            '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
             | '\u{ad}'
             | '\u{61c}'
             | '\u{200b}'
@@ -73,7 +71,7 @@ pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -5,23 +5,19 @@
   const AT_ONCE = 3;
   const WORDS = {
     0: "the connection broke",
-    401: "the server wants to know who you are",
-    403: "the server may not, or does not let you",
+    403: "it is not allowed",
     404: "the server does not take this name",
     405: "the server takes no uploads here",
-    408: "the server lost patience",
     409: "something is in its place that a file cannot replace",
     412: "somebody else has changed it meanwhile",
     413: "it is larger than the server takes",
-    423: "somebody else is uploading it",
     503: "the server has too much to do",
     507: "the server's disk is full",
   };
   const find = (selector) => document.querySelector(selector);
-  const section = find("#upload"), bar = find("#upload .bar"), list = find("#uploads");
+  const bar = find("#upload .bar"), status = find("#upload [role=status]"), list = find("#uploads");
   const uploads = new Set();
   let drops = 0;
-
   const make = (name, className, text) => {
     const element = document.createElement(name);
     if (className) element.className = className;
@@ -41,10 +37,7 @@
     for (; bytes >= 1023.5 && unit < 4; unit += 1) bytes /= 1024;
     return `${bytes.toFixed(unit && bytes < 99.5 ? 1 : 0)} ${units[unit]}`;
   };
-  const time = (seconds) => {
-    if (seconds < 60) return `${Math.ceil(seconds)} s`;
-    return seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
-  };
+  const time = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
 
   // One request; whatever becomes of it, it ends, with status 0 where there was no answer.
   const request = (method, url, headers, body, begun) => new Promise((ended) => {
@@ -60,7 +53,7 @@
   class Upload {
     constructor(file, path) {
       const whole = (name) => (name.toWellFormed ? name.toWellFormed() : name);
-      Object.assign(this, { file, state: "waiting", choice: null, begun: false });
+      Object.assign(this, { file, state: "waiting", choice: null, begun: false, replaces: false });
       this.url = "./" + path.split("/").map((name) => encodeURIComponent(whole(name))).join("/");
       this.item = make("li");
       this.what = make("bdi", "what", path);
@@ -95,9 +88,13 @@
       next();
     }
 
+    skip() {
+      this.become("skipped", "skipped");
+    }
+
     cancel() {
       const asked = this.asked;
-      this.become("cancelled", "cancelled", ["Start again", () => this.choose(this.choice)]);
+      this.become("cancelled", "cancelled", [this.begun ? "Go on" : "Start", () => this.choose(this.choice)]);
       if (asked) asked.abort();
       next();
     }
@@ -119,27 +116,29 @@
       if (!exists && found.status !== 404) return this.fail(why(found));
       if (exists && found.responseURL.endsWith("/")) return this.fail("a directory has this name");
       const waiting = Number(found.getResponseHeader("Upload-Offset")) || 0;
-      // A part as long as the file or longer is not known to be of it, unless we sent it; then its
-      // last byte is sent again, for an empty range cannot be said.
-      const part = waiting < total ? waiting : this.begun ? Math.max(total - 1, 0) : 0;
+      // A part that was to be started over, and is there still, is not of this file; nor is one that
+      // is as long or longer, unless we sent it: then its last byte goes again, as no range is empty.
+      const ours = this.choice === "go on" || waiting !== this.foreign;
+      const part = !ours ? 0 : waiting < total ? waiting : this.begun ? Math.max(total - 1, 0) : 0;
       if (!this.choice && !this.begun) {
-        const skip = ["Skip", () => this.become("skipped", "skipped")];
+        const skip = ["Skip", () => this.skip()];
+        Object.assign(this, { replaces: exists, foreign: waiting });
         if (part) {
           const words = `${size(part)} of an earlier upload of this name are there: go on only with the same file`;
           return this.become("asking", exists ? words + "; it replaces a file" : words,
-            ["Go on", () => this.choose("go on")], ["Start over", () => this.choose("replace")], skip);
+            ["Go on", () => this.choose("go on")], ["Start over", () => this.choose("start over")], skip);
         }
         if (exists) {
           return this.become("asking", "a file of this name is there already",
             ["Replace", () => this.choose("replace")], skip);
         }
       }
-      await this.put(this.begun || this.choice === "go on" ? part : 0, exists || this.choice === "replace");
+      await this.put(this.begun || this.choice === "go on" ? part : 0);
     }
 
-    async put(first, mayReplace) {
+    async put(first) {
       const { size: total } = this.file;
-      const headers = mayReplace ? {} : { "If-None-Match": "*" };
+      const headers = this.replaces ? {} : { "If-None-Match": "*" };
       if (first) headers["Content-Range"] = `bytes ${first}-${total - 1}/${total}`;
       Object.assign(this, { begun: true, first, marks: [] });
       const answer = await this.send("PUT", headers, first ? this.file.slice(first) : this.file);
@@ -147,12 +146,12 @@
       const held = answer.getResponseHeader("Upload-Offset");
       if (answer.status === 201 || answer.status === 204 || answer.status === 200) {
         this.become("done", `${size(total)} uploaded`);
-      } else if (answer.status === 412 && !mayReplace) {
-        this.begun = false;
+      } else if (answer.status === 412 && !this.replaces) {
+        Object.assign(this, { begun: false, replaces: true });
         this.become("asking", "a file of this name has come meanwhile",
-          ["Replace", () => this.choose("replace")], ["Skip", () => this.become("skipped", "skipped")]);
+          ["Replace", () => this.choose("replace")], ["Skip", () => this.skip()]);
       } else if (answer.status === 409 && held !== null && Number(held) < first) {
-        await this.put(Number(held), mayReplace);
+        await this.put(Number(held));
       } else {
         this.fail(why(answer));
       }
@@ -175,29 +174,30 @@
   }
 
   const among = (...states) => [...uploads].filter(({ state }) => states.includes(state));
+  const over = () => among("done", "cancelled", "skipped", "failed");
+  const replaceAll = button("Replace all", () => among("asking").forEach((upload) => upload.choose("replace")));
+  const skipAll = button("Skip all", () => among("asking").forEach((upload) => upload.skip()));
+  const clear = button("Clear", () => {
+    over().forEach((upload) => uploads.delete(upload) && upload.item.remove());
+    tell();
+  });
 
-  // How all of it stands, in one line that is read aloud.
+  // How all of it stands, in one line that is read aloud; once for all that happens in one go.
+  let isStale = false;
   const tell = () => {
+    if (!isStale) queueMicrotask(show);
+    isStale = true;
+  };
+  const show = () => {
+    isStale = false;
     const parts = [["done", "uploaded"], ["running", "under way"], ["waiting", "waiting"],
       ["asking", "to be decided"], ["failed", "failed"], ["cancelled", "cancelled"], ["skipped", "skipped"]];
     const counts = parts.map(([state, word]) => [among(state).length, word]).filter(([count]) => count);
     const text = counts.map(([count, word]) => `${count} ${word}`).join(" · ");
-    const status = bar.querySelector("[role=status]");
     if (status.textContent !== text) status.textContent = text;
     bar.hidden = !uploads.size;
-    const asking = among("asking"), over = among("done", "cancelled", "skipped");
-    const offers = [];
-    if (asking.length > 1) {
-      offers.push(button("Replace all", () => asking.forEach((upload) => upload.choose("replace"))));
-      offers.push(button("Skip all", () => asking.forEach((upload) => upload.become("skipped", "skipped"))));
-    }
-    if (over.length) {
-      offers.push(button("Clear", () => {
-        for (const upload of over) { uploads.delete(upload); upload.item.remove(); }
-        tell();
-      }));
-    }
-    bar.querySelector(".buttons").replaceChildren(...offers);
+    replaceAll.hidden = skipAll.hidden = among("asking").length < 2;
+    clear.hidden = !over().length;
   };
 
   const next = () => {
@@ -230,35 +230,35 @@
     enliven();
   };
 
-  const enliven = () => {
-    for (const row of document.querySelectorAll("#entries .file")) {
-      const name = row.querySelector("bdi").textContent;
-      const remove = button("Delete", async () => {
-        if (!confirm(`Delete ${name}?`)) return;
-        const answer = await request("DELETE", row.querySelector("a").getAttribute("href"), {});
-        const gone = [200, 204, 404].includes(answer.status);
-        if (!gone) return say(`${name} was not deleted: ${why(answer)}.`);
-        await refresh();
-        find("#entries th a").focus();
-      });
-      remove.setAttribute("aria-label", `Delete ${name}`);
-      row.querySelector(".act").replaceChildren(remove);
-    }
-  };
+  const enliven = () => document.querySelectorAll("#entries .file").forEach((row, place) => {
+    const name = row.querySelector("bdi").textContent;
+    const remove = button("Delete", async () => {
+      if (!confirm(`Delete ${name}?`)) return;
+      const answer = await request("DELETE", row.querySelector("a").getAttribute("href"), {});
+      if (![200, 204, 404].includes(answer.status)) return say(`${name} was not deleted: ${why(answer)}.`);
+      await refresh();
+      // The keyboard goes on where it was.
+      const others = document.querySelectorAll("#entries .act button");
+      (others[Math.min(place, others.length - 1)] || find("#entries th a")).focus({ preventScroll: true });
+    });
+    remove.setAttribute("aria-label", `Delete ${name}`);
+    row.querySelector(".act").replaceChildren(remove);
+  });
 
   const add = (files) => {
-    for (const [file, path] of files) new Upload(file, path);
+    files.forEach(([file, path]) => new Upload(file, path));
     next();
   };
 
   // All files of what was dropped; a directory tells its entries a hundred at a time.
   const walk = async (entry, path, files) => {
     const here = path + entry.name;
-    if (entry.isFile) return files.push([await new Promise((ok, no) => entry.file(ok, no)), here]);
+    const file = entry.isFile && await new Promise((ok, no) => entry.file(ok, no));
+    if (file) return void files.push([file, here]);
     const reader = entry.createReader();
     for (;;) {
       const some = await new Promise((ok, no) => reader.readEntries(ok, no));
-      if (!some.length) return undefined;
+      if (!some.length) return;
       for (const inner of some) await walk(inner, here + "/", files);
     }
   };
@@ -293,6 +293,7 @@
     });
   }
   find("#folder").webkitdirectory = true;
-  section.hidden = false;
+  bar.querySelector(".buttons").append(replaceAll, skipAll, clear);
+  find("#upload").hidden = false;
   enliven();
 })();

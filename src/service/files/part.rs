@@ -364,6 +364,28 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_was_renamed_before_it_was_locked_is_nobodys() {
+        let place = std::env::temp_dir().join(format!("socklab-part-{}", process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let directory = File::open(&place).unwrap();
+        let look = |file: File| match hold(directory.as_fd(), "part", file).unwrap() {
+            Hold::Ours(_) => "ours",
+            Hold::Others => "others",
+            Hold::Gone => "gone",
+        };
+        let open = || File::create(place.join("part")).unwrap();
+        let (early, second) = (open(), open());
+        assert_eq!(look(second), "ours");
+        std::fs::rename(place.join("part"), place.join("served")).unwrap();
+        assert_eq!(look(early.try_clone().unwrap()), "gone", "its name is gone");
+        let late = open();
+        assert_eq!(look(early), "gone", "its name is another's");
+        std::fs::hard_link(place.join("part"), place.join("second name")).unwrap();
+        assert_eq!(look(late), "others");
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
     fn a_path_is_its_last_name_and_those_before() {
         assert_eq!(split(b"a/b/c"), (&b"a/b"[..], &b"c"[..]));
         assert_eq!(split(b"a"), (&b""[..], &b"a"[..]));

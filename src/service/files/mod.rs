@@ -5,6 +5,7 @@
 //! session only looks whether it is done.
 
 mod beneath;
+mod clean;
 pub mod digest;
 pub mod directory;
 pub mod disk;
@@ -14,11 +15,11 @@ pub mod root;
 pub mod stat;
 pub mod upload;
 
+pub use clean::clean;
 pub use digest::Digests;
 pub use directory::{Directory, Entry, Kind};
 pub use disk::{Disk, Pending};
 pub use fault::Fault;
-pub use part::clean;
 pub use root::{Condition, Found, OpenFile, Root};
 pub use stat::Stat;
 pub use upload::{Plan, Stored, Upload, waiting};

@@ -344,7 +344,12 @@ fn of_uploads_at_once_that_replace_one_version_one_does() {
         let Ok(Found::File(old)) = root.find(b"file") else { panic!() };
         let old = old.stat;
         let outcomes = at_once(&root, plan, move || {
-            Condition::If(Box::new(move |present| present == Some(&old)))
+            Condition::If(Box::new(move |present| {
+                let is_old = present == Some(&old);
+                // Time for the others to get between the look and the change.
+                thread::sleep(Duration::from_millis(3));
+                is_old
+            }))
         });
         assert_eq!(only_one(outcomes), 1);
     }

@@ -53,7 +53,7 @@ impl Directory {
     }
 
     /// Looks at `most` names more and appends to `into` those that may be found, in no order. Whether
-    /// there are more. About 1 µs each.
+    /// there are more.
     pub fn read(&mut self, most: usize, into: &mut Vec<Entry>) -> Result<bool, Fault> {
         for _ in 0..most {
             let Some(entry) = self.entries.read() else { return Ok(false) };

@@ -7,6 +7,7 @@
 //! session only looks whether it is done.
 
 mod beneath;
+mod clean;
 pub mod digest;
 pub mod directory;
 pub mod disk;
@@ -21,11 +22,11 @@ pub mod stat;
 mod stored;
 pub mod upload;
 
+pub use clean::clean;
 pub use digest::Digests;
 pub use directory::{Directory, Entry, Kind};
 pub use disk::{Disk, Pending};
 pub use fault::Fault;
-pub use part::clean;
 pub use root::{Condition, Found, OpenFile, Root};
 pub use site::{Files, Settings};
 pub use stat::Stat;

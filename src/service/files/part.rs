@@ -1,40 +1,31 @@
-//! The temporary file of an upload, beside its target, and what becomes of those left behind.
+//! The temporary file of an upload, beside its target.
 //!
 //! One upload of a name at a time has the *canonical* part, whose name follows from the target's: it
 //! outlives its upload, so that another can go on. Uploads at the same time have parts of their own.
 //! Who has a part has it locked (flock(2)), and the kernel lets go of the lock when a process dies.
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use ring::digest::{SHA256, digest};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::disk::{Disk, Pending};
+use super::disk::Disk;
 use super::fault::Fault;
-use super::root::Root;
-use super::stat::{Stat, kind};
+use super::stat::kind;
 
 /// No file that is served has a name that begins so.
 pub(super) const PREFIX: &str = ".socklab-";
 
 /// And those that are cleaned up end so, too.
-const SUFFIX: &str = ".part";
+pub(super) const SUFFIX: &str = ".part";
 
 /// How often a part may be taken away between two system calls before that is no chance any more.
 const TRIES: usize = 16;
-
-/// An interrupted upload can be resumed for so long at least.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Names that [`clean`] looks at before it gives up: a minute's work for a slow disk.
-const MOST_NAMES: usize = 1_000_000;
 
 /// A path's last name, and those before it.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
@@ -42,6 +33,12 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
     }
+}
+
+/// `path` and a name beneath it.
+pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
+    [path, separator, name].concat()
 }
 
 /// Even if somebody panicked with it in his hands: there is nothing in it to spoil.
@@ -179,14 +176,16 @@ fn give_back(file: Arc<File>, disk: &Disk) {
     drop(disk.run(move || Ok(file.set_len(0)?)));
 }
 
-enum Taken {
+/// What became of taking a part.
+pub(super) enum Taken {
     Ours(File),
+    /// By others, or it is none.
     Held,
     Absent,
 }
 
 /// Takes a part that exists.
-fn take(directory: BorrowedFd<'_>, name: &str) -> Result<Taken, Fault> {
+pub(super) fn take(directory: BorrowedFd<'_>, name: &str) -> Result<Taken, Fault> {
     for _ in 0..TRIES {
         match openat(directory, name, flags(), Mode::empty()) {
             Ok(file) => match hold(directory, name, File::from(file))? {
@@ -248,119 +247,30 @@ fn hold(directory: BorrowedFd<'_>, name: &str, file: File) -> Result<Hold, Fault
     Ok(if is_part { Hold::Ours(file) } else { Hold::Others })
 }
 
-/// Removes what uploads of the past have left beneath `root`: parts that nobody can resume, and those
-/// that nobody has resumed for a day. Gives how many. What belongs to a running upload stays, that of
-/// another process, too.
-pub fn clean(root: &Root, disk: &Disk) -> Pending<usize> {
-    let root = root.clone();
-    disk.run(move || Ok(sweep(&root)))
-}
-
-fn sweep(root: &Root) -> usize {
-    let (mut removed, mut names) = (0, 0);
-    let mut directories = vec![Vec::new()];
-    while let Some(path) = directories.pop() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        // What cannot be read can have no parts of ours that could be removed.
-        let Ok(directory) = root.open_beneath(&path, flags) else { continue };
-        let Ok(mut entries) = Dir::read_from(&directory) else { continue };
-        while let Some(Ok(entry)) = entries.read() {
-            names += 1;
-            if names > MOST_NAMES {
-                log::warn!("more than {MOST_NAMES} files: parts of old uploads may be left");
-                return removed;
-            }
-            let name = entry.file_name().to_bytes();
-            let is_directory = match entry.file_type() {
-                FileType::Unknown => statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| kind(&stat) == FileType::Directory),
-                kind => kind == FileType::Directory,
-            };
-            if is_directory && name != b"." && name != b".." {
-                directories.push(join(&path, name));
-            } else if let Some(is_canonical) = is_part(name)
-                && let Ok(name) = std::str::from_utf8(name)
-                && let Ok(Taken::Ours(file)) = take(directory.as_fd(), name)
-                && (!is_canonical || is_old(&file).unwrap_or(false))
-                && unlinkat(&directory, name, AtFlags::empty()).is_ok()
-            {
-                removed += 1;
-            }
-        }
-    }
-    removed
-}
-
-/// Removes what uploads have left in a directory that has nothing else in it, and looks empty to
-/// everybody. Whether it is empty now.
-pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<bool, Fault> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        match entry.file_name().to_bytes() {
-            b"." | b".." => {}
-            name if is_part(name).is_some() => names.push(entry.file_name().to_owned()),
-            _ => return Ok(false),
-        }
-    }
-    for name in names {
-        let name = name.to_string_lossy();
-        match take(directory, &name)? {
-            Taken::Ours(_locked) => unlinkat(directory, &*name, AtFlags::empty())?,
-            Taken::Absent => {}
-            Taken::Held => return Ok(false),
-        }
-    }
-    Ok(true)
-}
-
-/// `path` and a name beneath it.
-pub(super) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
-    let separator: &[u8] = if path.is_empty() { b"" } else { b"/" };
-    [path, separator, name].concat()
-}
-
-/// Whether a file's name is that of a part, and of one that can be resumed.
-fn is_part(name: &[u8]) -> Option<bool> {
-    let middle = name.strip_prefix(PREFIX.as_bytes())?.strip_suffix(SUFFIX.as_bytes())?;
-    let (digits, rest) = middle.split_at_checked(16)?;
-    if !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    match rest {
-        [] => Some(true),
-        [b'.', number @ ..] => {
-            number.iter().all(|&byte| byte.is_ascii_digit() || byte == b'-').then_some(false)
-        }
-        _ => None,
-    }
-}
-
-fn is_old(file: &File) -> io::Result<bool> {
-    let stat = fstat(file)?;
-    let age = SystemTime::now().duration_since(Stat::new(&stat).modified());
-    Ok(stat.st_size == 0 || age.is_ok_and(|age| age > KEPT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_parts_are_taken_for_such() {
-        let name = canonical(b"a name");
-        assert_eq!(is_part(name.as_bytes()), Some(true));
-        assert_eq!(is_part(b".socklab-0123456789abcdef.77-3.part"), Some(false));
-        for other in [
-            ".socklab-0123456789abcdef",
-            ".socklab-0123456789abcdeg.part",
-            ".socklab-0123.part",
-            ".socklab-0123456789abcdefx.part",
-            ".socklab-0123456789abcdef.x.part",
-            "socklab-0123456789abcdef.part",
-        ] {
-            assert_eq!(is_part(other.as_bytes()), None, "{other}");
-        }
+    fn a_part_that_was_renamed_before_it_was_locked_is_nobodys() {
+        let place = std::env::temp_dir().join(format!("socklab-part-{}", process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let directory = File::open(&place).unwrap();
+        let look = |file: File| match hold(directory.as_fd(), "part", file).unwrap() {
+            Hold::Ours(_) => "ours",
+            Hold::Others => "others",
+            Hold::Gone => "gone",
+        };
+        let open = || File::create(place.join("part")).unwrap();
+        let (early, second) = (open(), open());
+        assert_eq!(look(second), "ours");
+        std::fs::rename(place.join("part"), place.join("served")).unwrap();
+        assert_eq!(look(early.try_clone().unwrap()), "gone", "its name is gone");
+        let late = open();
+        assert_eq!(look(early), "gone", "its name is another's");
+        std::fs::hard_link(place.join("part"), place.join("second name")).unwrap();
+        assert_eq!(look(late), "others");
+        std::fs::remove_dir_all(place).unwrap();
     }
 
     #[test]

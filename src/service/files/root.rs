@@ -15,6 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::beneath::Way;
+use super::clean::clear;
 use super::directory::Directory;
 use super::fault::Fault;
 use super::part;
@@ -134,7 +135,7 @@ impl Root {
             _ => return Err(Fault::Forbidden),
         };
         match unlinkat(&parent, name, flags) {
-            Err(Errno::NOTEMPTY) if part::clear(self.open_beneath(path, LIST)?.as_fd())? => {
+            Err(Errno::NOTEMPTY) if clear(self.open_beneath(path, LIST)?.as_fd())? => {
                 Ok(unlinkat(&parent, name, flags)?)
             }
             outcome => Ok(outcome?),

@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::FileType;
 
+/// The last second of the year 9999.
+const LAST: i64 = 253_402_300_799;
+
 /// One version of a file. Two that are equal have, as far as the file system can tell, the same
 /// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,9 +35,15 @@ impl Stat {
         }
     }
 
-    /// When its bytes changed.
+    /// When its bytes changed, or the nearest that a date can tell which begins in 1970 and has years
+    /// of four digits, as those of HTTP have: anybody may set any time.
     pub fn modified(&self) -> SystemTime {
-        time(self.modified)
+        let (seconds, nanoseconds) = match self.modified {
+            (..0, _) => (0, 0),
+            (LAST.., _) => (LAST, 0),
+            time => time,
+        };
+        SystemTime::UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), nanoseconds)
     }
 
     /// The opaque part of a strong ETag: hexadecimal digits and hyphens, 84 bytes at most.
@@ -64,16 +73,6 @@ pub(super) fn kind(stat: &rustix::fs::Stat) -> FileType {
 /// For a tag: after 584 years the same again.
 fn nanoseconds((seconds, nanoseconds): (i64, u32)) -> u64 {
     (seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(u64::from(nanoseconds))
-}
-
-fn time((seconds, nanoseconds): (i64, u32)) -> SystemTime {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let time = match seconds < 0 {
-        true => SystemTime::UNIX_EPOCH.checked_sub(whole),
-        false => SystemTime::UNIX_EPOCH.checked_add(whole),
-    };
-    let time = time.and_then(|time| time.checked_add(Duration::from_nanos(nanoseconds.into())));
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// An entity tag without its quotes, on the stack: each answer has one.
@@ -151,10 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_are_told_and_impossible_ones_are_not() {
-        let before = Stat { modified: (-2, 500_000_000), ..STAT };
-        assert_eq!(before.modified(), SystemTime::UNIX_EPOCH - Duration::from_millis(1500));
-        let far = Stat { modified: (i64::MAX, 999_999_999), ..STAT };
-        assert_eq!(far.modified(), SystemTime::UNIX_EPOCH);
+    fn times_that_no_date_can_tell_become_those_that_one_can() {
+        let at = |seconds, nanoseconds| {
+            let stat = Stat { modified: (seconds, nanoseconds), ..STAT };
+            stat.modified().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+        };
+        assert_eq!(at(1, 5), Duration::new(1, 5));
+        for seconds in [-1, -2, i64::MIN] {
+            assert_eq!(at(seconds, 999_999_999), Duration::ZERO);
+        }
+        for seconds in [LAST, LAST + 1, i64::MAX] {
+            assert_eq!(at(seconds, 999_999_999), Duration::from_secs(LAST as u64));
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A file on its way in, which nobody sees half of.
 //!
-//! Its bytes go to a [part](super::part) beside the target. When all are there they are synced,
-//! checked and given the target's name in one step; a process that is killed at any time leaves the
-//! old file or the new one, and perhaps a part.
+//! Its bytes go to a part beside the target. When all are there they are synced, checked and given
+//! the target's name in one step; a process that is killed at any time leaves the old file or the new
+//! one, and perhaps a part.
 
 use std::fmt;
 use std::fs::File;

@@ -56,6 +56,8 @@ impl From<io::Error> for Fault {
             Some(Errno::BUSY) => Fault::Conflict("the system uses it"),
             Some(Errno::NOSPC | Errno::DQUOT) => Fault::NoSpace,
             Some(Errno::FBIG) => Fault::TooLarge,
+            // Too much is being renamed for a lookup to be sure.
+            Some(Errno::AGAIN) => Fault::Busy,
             _ => Fault::Failed(error),
         }
     }
@@ -86,3 +88,28 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_becomes_what_a_client_can_be_told() {
+        for (errno, told) in [
+            (Errno::NOENT, "not found"),
+            (Errno::XDEV, "not found"),
+            (Errno::LOOP, "not found"),
+            (Errno::NXIO, "forbidden"),
+            (Errno::ROFS, "forbidden"),
+            (Errno::ISDIR, "it is a directory"),
+            (Errno::NOTEMPTY, "the directory is not empty"),
+            (Errno::DQUOT, "no space left"),
+            (Errno::FBIG, "too large"),
+            (Errno::AGAIN, "busy; try again later"),
+            (Errno::MFILE, "too many open files"),
+            (Errno::IO, "input/output error"),
+        ] {
+            assert_eq!(Fault::from(errno).to_string(), told);
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! Ctrl-C, for commands that have something to do or to say even then.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
@@ -41,4 +43,22 @@ pub fn readable() -> Result<UnixStream, Failure> {
         Ok(reader)
     };
     prepared().map_err(|error| format!("cannot prepare for Ctrl-C: {}", cause(&error)).into())
+}
+
+/// Ends the process with the first SIGINT or SIGTERM, wherever it stands, after a last `word`. For
+/// commands that may be killed at any time.
+pub fn end_with(word: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let mut interrupt = readable()?;
+    let waiting = move || {
+        // It cannot fail: this process has the other end, too.
+        if matches!(interrupt.read(&mut [0]), Ok(1)) {
+            word();
+            process::exit(INTERRUPTED.into());
+        }
+    };
+    thread::Builder::new()
+        .name("interrupt".into())
+        .spawn(waiting)
+        .map_err(|error| format!("cannot prepare for Ctrl-C: {}", cause(&error)))?;
+    Ok(())
 }

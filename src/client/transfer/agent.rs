@@ -137,13 +137,16 @@ impl Agent {
     /// server may have to read it all for that.
     pub(super) fn digest(&mut self, url: &Url, same: impl Fn(&Head) -> bool) -> Option<Digest> {
         // No digest is worth a new connection, nor a second question in vain.
-        if self.line.as_ref()?.gives_digests == Some(false) {
-            return None;
-        }
+        let line = self.line.as_mut().filter(|line| line.gives_digests != Some(false))?;
+        line.used = false;
         let head = match self.ask("HEAD", url, "Want-Repr-Digest: sha-256=10\r\n") {
             Ok(head) => head,
+            Err(error @ Error::Silent(_)) => {
+                warn!("the server has not said the SHA-256 of {url}: {error}");
+                return None;
+            }
             Err(error) => {
-                warn!("asked for the SHA-256 of {url}, the server failed: {error}");
+                debug!("asked for the SHA-256 of {url}, the server failed: {error}");
                 return None;
             }
         };

@@ -2,23 +2,17 @@
 
 use std::env;
 use std::fs;
-use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
 use socklab::client::chat::{self, Outcome, Settings, room_name};
 use socklab::client::connect;
 use socklab::failure::cause;
 
 use super::client::{at_terminal, connector};
 use super::tls::Trust;
-use super::{Exit, Failure, INTERRUPTED, misused, units};
+use super::{Exit, Failure, INTERRUPTED, interrupt, misused, units};
 
 /// Where chat servers listen, without TLS and with it (RFC 7194).
 const PORT: u16 = 6667;
@@ -107,8 +101,7 @@ impl Chat {
         if self.verbatim && self.join.is_empty() {
             misused("chat", "--verbatim says lines to a room; name it with --join");
         }
-        let interrupt =
-            interrupt().map_err(|error| format!("cannot prepare for Ctrl-C: {}", cause(&error)))?;
+        let interrupt = interrupt::readable()?;
         let patience = self.timeout.unwrap_or(PATIENCE);
         let nick = self.nick.clone().unwrap_or_else(nick_of_user);
         let settings = Settings {
@@ -156,20 +149,6 @@ fn first_line(file: &Path) -> Result<Vec<u8>, Failure> {
     })?;
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     Ok(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
-}
-
-/// Becomes readable with the first SIGINT or SIGTERM; a second one ends the process at once.
-fn interrupt() -> io::Result<UnixStream> {
-    let (reader, writer) = UnixStream::pair()?;
-    writer.set_nonblocking(true)?;
-    let armed = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal arms what the second one finds armed.
-        flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())?;
-        flag::register(signal, armed.clone())?;
-        low_level::pipe::register(signal, writer.try_clone()?)?;
-    }
-    Ok(reader)
 }
 
 fn nick(text: &str) -> Result<String, String> {

@@ -19,6 +19,7 @@ mod respawn;
 mod rooms;
 mod server;
 mod tls;
+mod transfer;
 mod units;
 
 use std::ffi::OsString;
@@ -63,6 +64,8 @@ enum Command {
     Server(Box<server::Server>),
     Client(client::Client),
     Chat(Box<chat::Chat>),
+    Get(Box<transfer::Get>),
+    Put(Box<transfer::Put>),
     Load(Box<load::Load>),
     Bench(Box<bench::Bench>),
     Report(report::Report),
@@ -135,6 +138,8 @@ pub fn main() -> ExitCode {
         Command::Server(server) => server.run(),
         Command::Client(client) => client.run(),
         Command::Chat(chat) => chat.run(),
+        Command::Get(get) => get.run(),
+        Command::Put(put) => put.run(),
         Command::Load(load) => load.run(),
         Command::Bench(bench) => bench.run(),
         Command::Report(report) => report.run(),

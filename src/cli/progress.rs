@@ -1,17 +1,24 @@
 //! How far a measurement is, on standard error where that is a terminal.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use socklab::client::transfer::{self, Scene, Stage};
 use socklab::load::driver::Length;
 use socklab::load::run::Plan;
 use socklab::load::watch::Watch;
 
 /// Often enough to be alive, rarely enough to cost nothing.
 const EVERY: Duration = Duration::from_millis(200);
+
+/// The bar of a file whose length is known, and of one that ends when it does.
+const KNOWN: &str = "{wide_msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes}, \
+                     {decimal_bytes_per_sec}, {eta}";
+const UNKNOWN: &str = "{spinner} {wide_msg} {decimal_bytes}, {decimal_bytes_per_sec}";
 
 /// A line that is gone when this is dropped.
 pub struct Progress {
@@ -24,9 +31,7 @@ impl Progress {
     /// A line that says what it is told.
     pub fn new() -> Progress {
         // indicatif draws nothing where standard error is no terminal.
-        let bar = ProgressBar::new_spinner().with_style(
-            ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is right"),
-        );
+        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {wide_msg}"));
         Progress { bar, ended: Arc::default(), teller: None }
     }
 
@@ -36,32 +41,81 @@ impl Progress {
         if progress.bar.is_hidden() {
             return progress;
         }
-        let (bar, watch, ended) = (progress.bar.clone(), watch.clone(), progress.ended.clone());
+        let (bar, watch) = (progress.bar.clone(), watch.clone());
         let clients = plan.party.clients as u64;
         let what = match (plan.length, &plan.objective) {
             (_, Some(objective)) => format!("searching the highest rate that keeps {objective}"),
             (Length::Time(time), None) => format!("measuring for {time:?}"),
             (Length::Messages(messages), None) => format!("measuring {messages} messages"),
         };
-        progress.teller = thread::Builder::new()
-            .name("progress".into())
-            .spawn(move || {
-                while !ended.load(Ordering::Relaxed) {
-                    let connected = watch.connected.load(Ordering::Relaxed).min(clients);
-                    let messages = watch.messages.load(Ordering::Relaxed);
-                    let stopping = match watch.stop.load(Ordering::Relaxed) {
-                        true => "; waiting for the last answers",
-                        false => "",
-                    };
-                    bar.set_message(format!(
-                        "{connected} of {clients} clients, {messages} answers; {what}{stopping}"
-                    ));
-                    bar.tick();
-                    thread::sleep(EVERY);
-                }
-            })
-            .ok();
+        progress.tell(move || {
+            let connected = watch.connected.load(Ordering::Relaxed).min(clients);
+            let messages = watch.messages.load(Ordering::Relaxed);
+            let stopping = match watch.stop.load(Ordering::Relaxed) {
+                true => "; waiting for the last answers",
+                false => "",
+            };
+            bar.set_message(format!(
+                "{connected} of {clients} clients, {messages} answers; {what}{stopping}"
+            ));
+        });
         progress
+    }
+
+    /// A bar for each file of a transfer.
+    pub fn of_transfer(watch: &Arc<transfer::Watch>) -> Progress {
+        let mut progress = Progress::new();
+        if progress.bar.is_hidden() {
+            return progress;
+        }
+        let (bar, watch) = (progress.bar.clone(), watch.clone());
+        let mut shown = Scene::default();
+        progress.tell(move || {
+            let scene = watch.scene();
+            if scene != shown {
+                bar.set_style(style(if scene.total.is_some() { KNOWN } else { UNKNOWN }));
+                bar.set_length(scene.total.unwrap_or(0));
+                bar.set_position(scene.start);
+                // What was there before says nothing about the rate.
+                bar.reset_eta();
+                bar.set_message(match scene.stage {
+                    Stage::Asking => format!("{}: waiting for the server", scene.name),
+                    Stage::Moving => scene.name.clone(),
+                    Stage::Checking => format!("{}: checking", scene.name),
+                });
+                shown = scene;
+            }
+            bar.set_position(watch.done());
+        });
+        progress
+    }
+
+    /// Ticks, and has `look` set the bar, until this is dropped.
+    fn tell(&mut self, mut look: impl FnMut() + Send + 'static) {
+        let (bar, ended) = (self.bar.clone(), self.ended.clone());
+        let telling = move || {
+            while !ended.load(Ordering::Relaxed) {
+                look();
+                bar.tick();
+                thread::sleep(EVERY);
+            }
+        };
+        self.teller = thread::Builder::new().name("progress".into()).spawn(telling).ok();
+    }
+
+    /// Says something that stays, in a line of its own.
+    pub fn leave(&self, text: &str) {
+        // Nobody is left to tell when standard error is gone.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
+    }
+
+    /// Takes the line away at once, from another thread.
+    pub fn eraser(&self) -> impl FnOnce() + Send + 'static {
+        let (bar, ended) = (self.bar.clone(), self.ended.clone());
+        move || {
+            ended.store(true, Ordering::Relaxed);
+            bar.finish_and_clear();
+        }
     }
 
     /// Says this instead.
@@ -79,4 +133,8 @@ impl Drop for Progress {
         }
         self.bar.finish_and_clear();
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is right")
 }

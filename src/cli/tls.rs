@@ -7,7 +7,7 @@ use log::warn;
 use socklab::tls::{Fingerprint, client};
 
 /// Whom to trust, and who one is.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "TLS")]
 pub struct Trust {
     /// Trust the authorities in FILE (PEM) instead of the system's

@@ -3,7 +3,7 @@
 //! [`message`](message()) sends one text and prints the reply, [`pipe`](pipe()) carries bytes both
 //! ways, and [`terminal`](terminal()) talks line by line with a person. None needs to know the
 //! protocol, so each works with any server; nor whether it is spoken in TLS, which is up to the
-//! [`Stream`]. [`datagram`] has the same three over UDP, and [`chat`] knows one protocol.
+//! [`Stream`]. [`datagram`] has the same three over UDP; [`chat`] and [`transfer`] know a protocol each.
 
 pub mod chat;
 pub mod datagram;
@@ -16,6 +16,7 @@ mod screen;
 mod stream;
 mod terminal;
 mod tls;
+pub mod transfer;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

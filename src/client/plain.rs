@@ -1,7 +1,7 @@
 //! The half that receives without TLS; and how it notices that the server wanted TLS.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// The length of an alert in TLS that is not encrypted, as a whole record (RFC 8446, 5.1 and 6).
@@ -25,6 +25,12 @@ impl Receiver {
 
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)
+    }
+
+    /// Cuts the connection, for the sender, too.
+    pub fn abort(&self) {
+        // It may be cut already.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 

@@ -54,6 +54,14 @@ impl Receiver {
         }
     }
 
+    /// Cuts the connection, for the sender, too.
+    pub fn abort(&self) {
+        match self {
+            Receiver::Plain(receiver) => receiver.abort(),
+            Receiver::Tls(receiver) => receiver.abort(),
+        }
+    }
+
     /// Says that nothing more comes, if the sender has not, when the server wants no more. Never
     /// waits.
     pub fn leave(&self) {
@@ -81,6 +89,15 @@ pub enum Sender {
 }
 
 impl Sender {
+    /// What one write waits at most, before it fails with [`io::ErrorKind::WouldBlock`]; over TLS
+    /// nothing can be written after that.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        match self {
+            Sender::Plain(socket) => socket.set_write_timeout(timeout),
+            Sender::Tls(sender) => sender.set_write_timeout(timeout),
+        }
+    }
+
     /// Nothing more is sent; what the server says is still received.
     pub fn end(&mut self) -> io::Result<()> {
         match self {

@@ -50,6 +50,12 @@ impl Receiver {
         self.shared.socket.set_read_timeout(timeout)
     }
 
+    /// Cuts the connection, for the sender, too.
+    pub fn abort(&self) {
+        // It may be cut already.
+        let _ = self.shared.socket.shutdown(Shutdown::Both);
+    }
+
     /// Says the last word, as far as that needs no waiting.
     pub fn leave(&self) {
         lock(&self.shared.machine).end();
@@ -101,6 +107,10 @@ impl Read for Receiver {
 pub struct Sender(Arc<Shared>);
 
 impl Sender {
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.0.socket.set_write_timeout(timeout)
+    }
+
     /// Sends `close_notify`, and goes on receiving.
     pub fn end(&mut self) -> io::Result<()> {
         self.0.say(|machine| {

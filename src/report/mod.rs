@@ -7,7 +7,7 @@ pub mod document;
 pub mod hdr;
 pub mod html;
 pub mod merge;
-mod numbers;
+pub(crate) mod numbers;
 mod svg;
 pub mod text;
 pub mod words;

@@ -7,6 +7,7 @@ pub mod chat_host;
 pub mod datagram;
 pub mod hall;
 pub mod http;
+pub mod http_host;
 pub mod irc;
 pub mod ircd;
 pub mod load;

@@ -198,7 +198,8 @@ impl Server {
             let busy = self.is_busy();
             if !busy {
                 explain!("nothing left to do: asleep in epoll_wait until there is news");
-                self.clock.wake_at(self.due(), self.now);
+                let due = self.due();
+                self.clock.wake_at(due, self.now);
             }
             // Asleep here, and nowhere else.
             match self.poll.poll(&mut events, busy.then_some(Duration::ZERO)) {
@@ -251,7 +252,7 @@ impl Server {
     }
 
     /// When something is to be done though there is no news; ticks not counted.
-    fn due(&self) -> Option<Instant> {
+    fn due(&mut self) -> Option<Instant> {
         let rest = self.datagrams.iter().filter_map(|datagrams| datagrams.rest).min();
         let queues = [self.lingering.next(), self.alarms.next()];
         queues.into_iter().chain([self.rest, rest, self.deadline]).flatten().min()
@@ -475,8 +476,7 @@ impl Server {
     /// What a session has asked of the loop besides: to be woken, to say why it ends.
     fn hear_wishes(&mut self, id: ConnectionId) {
         if let Some(at) = self.output.take_wake() {
-            let connections = &self.connections;
-            self.alarms.add(at, id, |id| is_tenant(connections, id));
+            self.alarms.set(id, at);
         }
         if let Some(why) = self.output.take_failure() {
             self.fail(id, why);
@@ -505,10 +505,6 @@ impl Server {
             State::Close => self.finish(id),
         }
     }
-}
-
-fn is_tenant(connections: &Slab<Connection>, id: ConnectionId) -> bool {
-    connections.get(id.slot()).is_some_and(|connection| connection.serial == id.serial())
 }
 
 /// The connection `id`, if it is still the tenant of its slot.

@@ -2,7 +2,7 @@
 //! reads a clock for per message.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -93,30 +93,48 @@ impl Clock {
 /// Connections that are to be looked at, each at its time.
 #[derive(Default)]
 pub struct Queue {
-    waiting: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
-    /// How many are too many, when those who have left are taken out.
-    limit: usize,
+    /// When each is due.
+    due: HashMap<ConnectionId, Instant>,
+    /// The same in order, and times that do not count any more: twice as many at most.
+    order: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
 }
 
 impl Queue {
-    /// Adds one. When many wait, those go first for whom it is not `alive`: they have left earlier
-    /// than their time.
-    pub fn add(&mut self, at: Instant, id: ConnectionId, alive: impl Fn(ConnectionId) -> bool) {
-        if self.waiting.len() >= self.limit {
-            self.waiting.retain(|Reverse((_, id))| alive(*id));
-            self.limit = 64.max(2 * self.waiting.len());
+    /// `id` is to be looked at then, and not when it was before.
+    pub fn set(&mut self, id: ConnectionId, at: Instant) {
+        self.due.insert(id, at);
+        if self.order.len() >= 64.max(2 * self.due.len()) {
+            self.order.retain(|Reverse((at, id))| self.due.get(id) == Some(at));
         }
-        self.waiting.push(Reverse((at, id)));
+        self.order.push(Reverse((at, id)));
+    }
+
+    /// When `id` is to be looked at.
+    pub fn time(&self, id: ConnectionId) -> Option<Instant> {
+        self.due.get(&id).copied()
+    }
+
+    /// `id` need not be looked at.
+    pub fn remove(&mut self, id: ConnectionId) {
+        self.due.remove(&id);
     }
 
     /// When the first one is due.
-    pub fn next(&self) -> Option<Instant> {
-        self.waiting.peek().map(|Reverse((at, _))| *at)
+    pub fn next(&mut self) -> Option<Instant> {
+        while let Some(Reverse((at, id))) = self.order.peek() {
+            if self.due.get(id) == Some(at) {
+                return Some(*at);
+            }
+            self.order.pop();
+        }
+        None
     }
 
     /// Takes one that is due by `now`.
     pub fn take(&mut self, now: Instant) -> Option<ConnectionId> {
         self.next().filter(|at| *at <= now)?;
-        self.waiting.pop().map(|Reverse((_, id))| id)
+        let Reverse((_, id)) = self.order.pop()?;
+        self.due.remove(&id);
+        Some(id)
     }
 }

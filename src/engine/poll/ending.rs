@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 
 use super::connection::{Connection, State};
-use super::{ACCEPT_BATCH, Server, is_tenant, tenant};
+use super::{ACCEPT_BATCH, Server, tenant};
 use crate::engine::journal::{Departure, End};
 use crate::engine::{LINGER_STOPPING, News, QUEUE, all_sent, explain};
 use crate::session::ConnectionId;
@@ -63,8 +63,9 @@ impl Server {
 
     /// It ends when its peer does, and after this time in any case.
     fn linger(&mut self, id: ConnectionId, time: Duration) {
-        let connections = &self.connections;
-        self.lingering.add(self.now + time, id, |id| is_tenant(connections, id));
+        let end = self.now + time;
+        let end = self.lingering.time(id).map_or(end, |earlier| earlier.min(end));
+        self.lingering.set(id, end);
     }
 
     /// The only place where a connection ends.
@@ -73,6 +74,8 @@ impl Server {
             return;
         }
         let mut connection = self.connections.remove(id.slot());
+        self.lingering.remove(id);
+        self.alarms.remove(id);
         let end = self.failures.remove(&id).map_or(end, End::Failed);
         self.output.clear();
         let why = end.why();

@@ -57,6 +57,7 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         service_time: None,
         connect: None,
         handshake: None,
+        http: None,
         first_byte: None,
         datagrams: None,
         tls: None,

@@ -53,6 +53,10 @@ pub fn load(result: &LoadResult) -> String {
     };
     line.push(("last_p50_ns", last(|times| times.p50_ns)));
     line.push(("last_p99_ns", last(|times| times.p99_ns)));
+    let http = result.http.as_ref();
+    let body_rate = http.and_then(|http| http.body_bytes_per_second);
+    line.push(("body_bytes_per_second", optional(body_rate)));
+    line.push(("closes", optional(http.map(|http| http.closes))));
     table(vec![line])
 }
 

@@ -337,7 +337,11 @@ pub fn lost(datagrams: &Datagrams) -> String {
 
 /// What `load` has counted, one of them.
 pub fn load_unit(result: &LoadResult) -> &'static str {
-    if result.chat.is_some() { "delivery" } else { "message" }
+    match (result.chat.is_some(), result.http.is_some()) {
+        (true, _) => "delivery",
+        (_, true) => "request",
+        _ => "message",
+    }
 }
 
 /// "1 delivery", "1,000 deliveries".

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod chat_host;
 pub mod datagram;
 pub mod hall;
+pub mod http_wrong;
 pub mod irc;
 pub mod ircd;
 pub mod load;

@@ -3,8 +3,7 @@
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
 //! [`driver`] brings them together, with a [`crowd`] of connections, a [`volley`] of datagrams or
 //! [`rooms`] full of talkers on each of its threads. [`http`] is what a crowd hears where it fetches a
-//! file. [`secure`] is TLS for those with connections, each
-//! of whom has sessions of its own.
+//! file. [`secure`] is TLS for those with connections, each of whom has sessions of its own.
 
 pub mod callers;
 pub mod clients;

@@ -69,7 +69,7 @@ pub fn bench(result: &BenchResult) -> String {
                 ("started", result.started.clone()),
                 ("clients", row.clients.to_string()),
                 ("contestant", contestant.name.clone()),
-                ("size_bytes", result.options.size_bytes.to_string()),
+                ("size_bytes", row.file_bytes.unwrap_or(result.options.size_bytes).to_string()),
                 ("pipeline", result.options.pipeline.to_string()),
                 ("rounds", row.rounds.len().to_string()),
                 ("cpu_per_message_ns", standing.cpu_per_message_ns.to_string()),
@@ -85,6 +85,7 @@ pub fn bench(result: &BenchResult) -> String {
             line.extend(handshakes(standing.tls.as_ref()));
             let chat = result.options.chat.as_ref();
             line.push(("talkers", optional(chat.map(|chat| chat.talkers))));
+            line.push(("body_bytes_per_second", optional(standing.body_bytes_per_second)));
             line
         })
     });

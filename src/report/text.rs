@@ -399,7 +399,7 @@ pub fn bench(result: &BenchResult) -> String {
 
 /// What was spoken, but for plain TCP, and how, but for an echo.
 fn over(result: &BenchResult) -> String {
-    let chat = words::chat(result).map_or(String::new(), |chat| format!("{chat}; "));
+    let chat = words::done(result).map_or(String::new(), |done| format!("{done}; "));
     match words::over(result) {
         over if over.is_empty() => chat,
         over => format!("{chat}{over}; "),
@@ -417,7 +417,7 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
         Some(open) => format!(", latency at {}", words::open_rate(result, open)),
         None => String::new(),
     };
-    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::crowd(result, row.clients));
+    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::row(result, row));
     let names = row.standings.iter().map(|standing| words::name(result, standing.contestant));
     let wide = names.map(|name| name.chars().count()).max().unwrap_or(0);
     for metric in Metric::ALL {
@@ -435,6 +435,17 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
             text.push('\n');
             label = "";
         }
+    }
+    let mut label = "bytes of files per second";
+    for standing in &row.standings {
+        let Some(per_second) = standing.body_bytes_per_second else {
+            continue;
+        };
+        let name = words::name(result, standing.contestant);
+        let per_second = format!("{}/s", bytes(per_second));
+        writeln!(text, "  {label:<30}{name:<wide$}  {per_second:>10}")
+            .expect("a string takes everything");
+        label = "";
     }
     let mut label = "CPUs kept busy";
     for standing in &row.standings {

@@ -3,10 +3,15 @@
 
 mod support;
 
+use std::fs;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use socklab::load::driver::{Driver, Length, Party};
 use socklab::load::fault::{Fault, Kind};
@@ -17,8 +22,10 @@ use socklab::load::work::Work;
 use support::http_wrong::Manner::*;
 use support::http_wrong::{Httpd, Manner, Site};
 use support::load::{caller, load, party};
-use support::run::{fails_in_one_line, number, parsed, printed, socklab};
-use support::{PATIENCE, pattern};
+use support::run::{
+    Running, SOCKLAB, Scratch, array, fails_in_one_line, number, parsed, printed, socklab,
+};
+use support::{PATIENCE, eventually, pattern};
 
 const VICTIM: usize = 1;
 const CLIENTS: usize = 3;
@@ -294,5 +301,195 @@ fn wrong_usage_is_named_and_exits_2() {
         let (code, _, complaint) = socklab(&[&["load"], arguments].concat());
         assert_eq!(code, 2, "{arguments:?}: {complaint}");
         assert!(complaint.contains(words), "{arguments:?}: {complaint}");
+    }
+}
+
+/// A folder for temporary files, gone when this is dropped.
+struct Folder(Scratch);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = Scratch::file("folder of mine");
+        fs::create_dir(folder.path()).unwrap();
+        Folder(folder)
+    }
+
+    /// A bench of files that makes them here.
+    fn bench(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(SOCKLAB);
+        command.args(["bench", "files", "--slice", "5ms"]).args(arguments);
+        Running::spawn(command.env("TMPDIR", self.0.path()).env_remove("RUST_LOG"))
+    }
+
+    fn is_empty(&self) -> bool {
+        fs::read_dir(self.0.path()).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.0.path());
+    }
+}
+
+/// A server of files for a bench: this binary.
+fn server(name: &str, manner: &str) -> String {
+    let me = std::env::current_exe().unwrap();
+    format!(
+        "{name}=SOCKLAB_TEST_PORT={{port}} SOCKLAB_TEST_ROOT={{root}} SOCKLAB_TEST_MANNER={manner} \
+         exec {} --exact this_binary_is_a_server_of_files_for_the_others --nocapture",
+        me.display()
+    )
+}
+
+#[test]
+fn this_binary_is_a_server_of_files_for_the_others() {
+    let Ok(port) = std::env::var("SOCKLAB_TEST_PORT") else { return };
+    let manner = match std::env::var("SOCKLAB_TEST_MANNER").as_deref() {
+        Ok("right") => Right,
+        Ok("chunks") => Chunks(700),
+        _ => Corrupts(7),
+    };
+    let root = std::env::var("SOCKLAB_TEST_ROOT").map(PathBuf::from).unwrap();
+    assert!(Path::new(&root).is_dir());
+    let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let _server = Site { root: Some(root), right: 5, ..Site::new(manner, "") }.listen(listener);
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn servers_of_files_are_compared_by_size_and_clients_and_nothing_is_left() {
+    let folder = Folder::new();
+    let json = Scratch::file("files.json");
+    let (a, b) = (server("a", "right"), server("b", "chunks"));
+    let named = ["--server", &a, "--server", &b, "--json", json.path(), "--max-time", "4s"];
+    let rows = ["--size", "1KiB,100B", "--clients", "1,2"];
+    let (code, text, complaint) = folder.bench(&[&named[..], &rows].concat()).outlast();
+    assert_eq!(code, 0, "{complaint}");
+    assert!(folder.is_empty());
+    let result = parsed(&json.read());
+    assert_eq!(result["options"]["files_bytes"], Value::from([100, 1024].to_vec()));
+    let rows: Vec<_> = array(&result["rows"])
+        .iter()
+        .map(|row| (row["file_bytes"].as_u64().unwrap(), row["clients"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(rows, [(100, 1), (100, 2), (1024, 1), (1024, 2)]);
+    for row in array(&result["rows"]) {
+        for standing in array(&row["standings"]) {
+            let rate = number(&standing["messages_per_second"]);
+            assert!(rate > 0.0, "{standing}");
+            let bytes = number(&row["file_bytes"]) * rate;
+            assert_eq!(number(&standing["body_bytes_per_second"]), bytes);
+        }
+    }
+    for part in ["\n2 clients, 1 KiB (", "CPU per request", "bytes of files per second"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert!(text.contains("; files of 100 B and 1 KiB, over HTTP; "), "{text}");
+    assert_eq!(printed(&["report", json.path()]), text);
+}
+
+#[test]
+fn who_serves_another_file_is_out() {
+    let folder = Folder::new();
+    let (right, wrong) = (server("right", "right"), server("wrong", "wrong"));
+    let named = ["--server", &right, "--server", &wrong, "--clients", "2", "--size", "100B"];
+    let (code, _, complaint) = folder.bench(&named).outlast();
+    assert_eq!(code, 3, "{complaint}");
+    assert!(complaint.contains("wrong does not serve the file: wrong: client "), "{complaint}");
+    assert!(complaint.contains("was due, at byte 7 of the body"), "{complaint}");
+    assert!(folder.is_empty());
+}
+
+#[test]
+fn an_interrupted_bench_removes_its_files() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let folder = Folder::new();
+        let (a, b) = (server("a", "right"), server("b", "right"));
+        let bench = folder.bench(&["--server", &a, "--server", &b, "--max-time", "1h"]);
+        eventually("it has made them", || !folder.is_empty());
+        bench.signal(signal);
+        let (code, _, complaint) = bench.end();
+        assert_eq!(code, 130, "{complaint}");
+        assert!(folder.is_empty(), "{signal}");
+    }
+}
+
+#[test]
+fn a_bench_of_files_that_cannot_be_had_is_refused() {
+    for (arguments, words) in [
+        (&["files", "--udp"][..], "drop --udp"),
+        (&["files", "--talkers", "2"], "--talkers is of rooms"),
+        (&["--size", "1KiB,2KiB"], "several sizes are of `socklab bench files`"),
+        (&["files", "--server", "a=x {port}", "--server", "b=x {port} {root}"], "a has no {root}"),
+    ] {
+        let (code, _, complaint) = socklab(&[&["bench"], arguments].concat());
+        assert_eq!(code, 2, "{arguments:?}: {complaint}");
+        assert!(complaint.contains(words), "{arguments:?}: {complaint}");
+    }
+}
+
+/// nginx as it is run at home, but for its folders, with one worker that logs what it answers.
+fn nginx(root: &Folder, tls: bool) -> String {
+    let root = root.0.path();
+    let log = format!("{root}/access.log");
+    let ssl = match tls {
+        true => format!("ssl; ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem"),
+        false => String::new(),
+    };
+    let config = format!(
+        "daemon off; pid {root}/pid; error_log {root}/error.log; user root;
+         events {{}}
+         http {{
+            log_format short '$status $request'; access_log {log} short;
+            client_body_temp_path {root}/a; proxy_temp_path {root}/b; fastcgi_temp_path {root}/c;
+            uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
+            server {{ listen 127.0.0.1:PORT {ssl}; root {root}; }}
+         }}"
+    );
+    let path = format!("{root}/nginx.conf");
+    fs::write(&path, config).unwrap();
+    format!(
+        "PATH=$PATH:/usr/sbin; sed -i s/PORT/{{port}}/ '{path}'; exec nginx -e /dev/null -c '{path}'"
+    )
+}
+
+#[test]
+#[ignore = "needs nginx (as root) and openssl"]
+fn what_load_says_of_nginx_is_what_its_log_says() {
+    let root = Folder(Scratch::file("nginx"));
+    fs::create_dir(root.0.path()).unwrap();
+    let path = |name: &str| format!("{}/{name}", root.0.path());
+    fs::write(path("small"), pattern(1, 1000)).unwrap();
+    fs::write(path("large"), pattern(2, 3_000_000)).unwrap();
+    let arguments =
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost";
+    let made = Command::new("openssl")
+        .args(arguments.split(' '))
+        .args(["-keyout", &path("key.pem"), "-out", &path("cert.pem")])
+        .output();
+    assert!(made.unwrap().status.success());
+    for (tls, more) in [(None, "1"), (Some("--tls"), "1"), (None, "16")] {
+        for (file, number) in [("/small", "5000"), ("/large", "20")] {
+            let _ = fs::remove_file(path("access.log"));
+            let server = nginx(&root, tls.is_some());
+            let mut arguments = vec!["load", "--server", &server, "--http", file, "-n", number];
+            arguments.extend(["-c", "3", "--pipeline", more, "--json", "-"]);
+            arguments.extend(["--fail-if", "errors>0"]);
+            arguments.extend(tls);
+            let result = parsed(&printed(&arguments));
+            assert_eq!(result["messages"].to_string(), number, "{arguments:?}");
+            let log = fs::read_to_string(path("access.log")).unwrap();
+            let asked = log.lines().filter(|line| line.starts_with(&format!("200 GET {file}")));
+            // One before the run, to have something to compare with. Of those that are pipelined
+            // some may have been read, and not answered, when 1,000 were enough.
+            let all = asked.count() as u64 - 1;
+            assert_eq!(result["messages_in_all"], all, "{arguments:?}");
+            // nginx closes after 1,000 requests, and says so.
+            let closes = if file == "/small" { 3 } else { 0 };
+            assert!(result["http"]["closes"].as_u64() >= Some(closes), "{}", result["http"]);
+        }
     }
 }

@@ -162,9 +162,10 @@ impl Bench {
             super::misused("bench", contradiction);
         }
         output::check(&[&self.html, &self.json, &self.csv])?;
-        let (plan, site) = self.plan()?;
         let watch = Arc::new(Watch::new());
+        // Before anything is made that has to be removed again.
         stop_on_ctrl_c(&watch)?;
+        let (plan, site) = self.plan()?;
         let progress = Progress::new();
         let result = bench::run(&plan, &watch, &mut |at| progress.say(told(&plan, &at)));
         drop(progress);

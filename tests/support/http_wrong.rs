@@ -1,7 +1,9 @@
 //! HTTP servers of every manner: each serves one file, whatever is asked for, right or wrong.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -72,6 +74,8 @@ pub struct Httpd {
 pub struct Site {
     pub manner: Manner,
     pub body: Arc<Vec<u8>>,
+    /// Where the file that is asked for is; the body, if it is nowhere.
+    pub root: Option<PathBuf>,
     /// Answers of each connection that are right, before the others are in that manner.
     pub right: u64,
     /// Who gets those; everybody, if it is nobody in particular.
@@ -81,7 +85,7 @@ pub struct Site {
 
 impl Site {
     pub fn new(manner: Manner, body: impl Into<Vec<u8>>) -> Site {
-        Site { manner, body: Arc::new(body.into()), right: 0, victim: None, tls: false }
+        Site { manner, body: Arc::new(body.into()), root: None, right: 0, victim: None, tls: false }
     }
 
     pub fn start(self) -> Httpd {
@@ -145,97 +149,101 @@ impl Site {
             }
             came.extend_from_slice(&input[..n]);
             while let Some(end) = came.windows(4).position(|four| four == b"\r\n\r\n") {
+                let request = String::from_utf8_lossy(&came[..end]);
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let file = |root: &PathBuf| fs::read(root.join(path.trim_start_matches('/')));
+                let body = match &self.root {
+                    Some(root) => Arc::new(file(root)?),
+                    None => self.body.clone(),
+                };
                 came.drain(..end + 4);
                 requests.fetch_add(1, Ordering::SeqCst);
                 let manner = if is_victim && answered >= self.right { self.manner } else { Right };
                 answered += 1;
-                if !self.answer(&mut stream, socket, manner, answered)? {
+                if !answer(&body, &mut stream, socket, manner, answered)? {
                     return Ok(());
                 }
             }
         }
     }
+}
 
-    /// Whether the connection goes on.
-    fn answer(
-        &self,
-        stream: &mut (impl Read + Write),
-        socket: &TcpStream,
-        manner: Manner,
-        nth: u64,
-    ) -> io::Result<bool> {
-        let body = &self.body[..];
-        let ok = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-        let right = [ok(body.len()).as_bytes(), body].concat();
-        let head = right.len() - body.len();
-        let closing = || {
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            [head.as_bytes(), body].concat()
-        };
-        let (text, goes_on) = match manner {
-            Right => (right, true),
-            Crumbles => {
-                for byte in right {
-                    stream.write_all(&[byte])?;
-                    stream.flush()?;
-                }
-                return Ok(true);
-            }
-            Talkative => {
-                let before =
-                    ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Hint\r\nLink: x\r\n\r\n"];
-                let head =
-                    ok(body.len()).replace("\r\n\r\n", &format!("\r\nNumber: {nth}\r\n\r\n"));
-                let before = before[nth as usize % 2].as_bytes();
-                ([before, head.as_bytes(), body].concat(), true)
-            }
-            Chunks(size) => (chunked(body, size), true),
-            Closes => (closing(), false),
-            ClosesAfter(last) => match nth == last {
-                true => (closing(), false),
-                false => (right, true),
-            },
-            EndsWithConnection => ([&b"HTTP/1.0 200 OK\r\n\r\n"[..], body].concat(), false),
-            Corrupts(at) => {
-                let mut text = right;
-                text[head + at] ^= 0x10;
-                (text, true)
-            }
-            Shortens(by) => {
-                let less = body.len() - by;
-                ([ok(less).as_bytes(), &body[..less]].concat(), true)
-            }
-            ShortensChunks(by) => (chunked(&body[..body.len() - by], 7), true),
-            Adds(more) => ([&right[..], &vec![b'x'; more]].concat(), true),
-            AddsChunk(more) => (chunked(&[body, &vec![b'x'; more]].concat(), body.len()), true),
-            Says(status) => {
-                let head = ok(body.len()).replace("200", &status.to_string());
-                ([head.as_bytes(), body].concat(), true)
-            }
-            CutsOff(at) => (right[..head + at].to_vec(), false),
-            FallsSilent(at) => {
-                stream.write_all(&right[..head + at])?;
+/// Whether the connection goes on.
+fn answer(
+    body: &[u8],
+    stream: &mut (impl Read + Write),
+    socket: &TcpStream,
+    manner: Manner,
+    nth: u64,
+) -> io::Result<bool> {
+    let ok = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let right = [ok(body.len()).as_bytes(), body].concat();
+    let head = right.len() - body.len();
+    let closing = || {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let (text, goes_on) = match manner {
+        Right => (right, true),
+        Crumbles => {
+            for byte in right {
+                stream.write_all(&[byte])?;
                 stream.flush()?;
-                while stream.read(&mut [0; 4096])? > 0 {}
-                return Ok(false);
             }
-            Resets(at) => {
-                stream.write_all(&right[..head + at])?;
-                stream.flush()?;
-                // What was sent has to arrive before the reset, which takes back what has not.
-                super::all_arrived(socket);
-                SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-            Mumbles => (b"220 ready\r\n".to_vec(), true),
-        };
-        stream.write_all(&text)?;
-        stream.flush()?;
-        Ok(goes_on)
-    }
+            return Ok(true);
+        }
+        Talkative => {
+            let before = ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Hint\r\nLink: x\r\n\r\n"];
+            let head = ok(body.len()).replace("\r\n\r\n", &format!("\r\nNumber: {nth}\r\n\r\n"));
+            let before = before[nth as usize % 2].as_bytes();
+            ([before, head.as_bytes(), body].concat(), true)
+        }
+        Chunks(size) => (chunked(body, size), true),
+        Closes => (closing(), false),
+        ClosesAfter(last) => match nth == last {
+            true => (closing(), false),
+            false => (right, true),
+        },
+        EndsWithConnection => ([&b"HTTP/1.0 200 OK\r\n\r\n"[..], body].concat(), false),
+        Corrupts(at) => {
+            let mut text = right;
+            text[head + at] ^= 0x10;
+            (text, true)
+        }
+        Shortens(by) => {
+            let less = body.len() - by;
+            ([ok(less).as_bytes(), &body[..less]].concat(), true)
+        }
+        ShortensChunks(by) => (chunked(&body[..body.len() - by], 7), true),
+        Adds(more) => ([&right[..], &vec![b'x'; more]].concat(), true),
+        AddsChunk(more) => (chunked(&[body, &vec![b'x'; more]].concat(), body.len()), true),
+        Says(status) => {
+            let head = ok(body.len()).replace("200", &status.to_string());
+            ([head.as_bytes(), body].concat(), true)
+        }
+        CutsOff(at) => (right[..head + at].to_vec(), false),
+        FallsSilent(at) => {
+            stream.write_all(&right[..head + at])?;
+            stream.flush()?;
+            while stream.read(&mut [0; 4096])? > 0 {}
+            return Ok(false);
+        }
+        Resets(at) => {
+            stream.write_all(&right[..head + at])?;
+            stream.flush()?;
+            // What was sent has to arrive before the reset, which takes back what has not.
+            super::all_arrived(socket);
+            SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Mumbles => (b"220 ready\r\n".to_vec(), true),
+    };
+    stream.write_all(&text)?;
+    stream.flush()?;
+    Ok(goes_on)
 }
 
 impl Httpd {

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -280,9 +281,27 @@ fn a_server_that_does_not_serve_the_file_is_refused_in_one_line() {
     let result = parsed(&printed(&trusted));
     assert_eq!(result["options"]["target"], Value::from(untrusted));
     assert_eq!(result["tls"]["handshakes_in_all"]["full"], 50);
+    let vast = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", vast.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = vast.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2147483649\r\n\r\n").unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    fails_in_one_line(&["load", &address], &["2147483649 bytes", "ask for a smaller one"]);
+    server.join().unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = format!("http://{gone}/");
     fails_in_one_line(&["load", &gone], &["connection refused; is it running?"]);
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_server_that_is_silent() {
+    let server = Site::new(FallsSilent(3), "hello").start();
+    let load = Running::start(&["load", &target(&server), "--timeout", "1h"]);
+    eventually("it has asked", || server.requests() == 1);
+    load.signal(Signal::SIGINT);
+    assert_eq!(load.end(), (130, String::new(), String::new()));
 }
 
 #[test]

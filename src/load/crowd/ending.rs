@@ -40,14 +40,14 @@ impl Crowd {
             return self.conclude(index);
         }
         let is_done = client.state == State::Leaving && client.answered >= client.begun;
-        if is_done && self.has_said_that_it_closes(index) {
-            // With requests unread that it will not answer, its close is a reset.
-            return self.hung_up(index);
-        }
         if is_done && self.callers.secure.is_some() && error.kind() == io::ErrorKind::UnexpectedEof
         {
             // Many servers do not say that they close. Here nothing can have been cut off.
             self.unannounced += 1;
+            return self.hung_up(index);
+        }
+        if is_done && self.has_said_that_it_closes(index) {
+            // With requests unread that it will not answer, its close is a reset.
             return self.hung_up(index);
         }
         let tls = secure::inner(error);

@@ -97,7 +97,10 @@ impl Source<'_> {
                     Part::More => break,
                     Part::Framing => {}
                     Part::Head(head) if head.status != 200 => {
-                        return Err(format!("the server answers with status {}", head.status));
+                        let status = head.status;
+                        return Err(format!(
+                            "the server answers with status {status}; ask for what it has, with 200"
+                        ));
                     }
                     Part::Head(head) => too_large(head.length.unwrap_or(0))?,
                     Part::Body => {

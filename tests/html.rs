@@ -69,6 +69,49 @@ fn who_spoke_tls_is_told() {
     assert!(!plain.contains("TLS"), "nobody spoke it");
 }
 
+/// A bench in which files of these sizes were fetched.
+fn of_files(sizes: &[u64]) -> BenchResult {
+    let mut bench = sample::bench();
+    let rows = std::mem::take(&mut bench.rows);
+    bench.options.files_bytes = sizes.to_vec();
+    for &size in sizes {
+        bench.rows.extend(rows.iter().cloned().map(|mut row| {
+            row.file_bytes = Some(size);
+            for standing in &mut row.standings {
+                let body = size as f64 * standing.messages_per_second;
+                standing.body_bytes_per_second = Some(body);
+            }
+            row
+        }));
+    }
+    bench
+}
+
+#[test]
+fn files_are_told_apart_by_their_sizes() {
+    let several = of_files(&[1024, 65_536]);
+    let page = text(&sound_page(&several));
+    for part in [
+        "Files of 1 KiB: ",
+        "Files of 64 KiB: ",
+        "CPU per request, 1 KiB less is better",
+        "Requests per second, 64 KiB more is better",
+        "64 clients, 1 KiB: ",
+        "1,000 clients, 64 KiB",
+        "files of 1 KiB and 64 KiB, over HTTP",
+        " GB/s",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    assert!(!page.contains("message"), "they are requests");
+    let report = socklab::report::text::bench(&several);
+    assert!(report.contains("\n1 client, 64 KiB (12 rounds"), "{report}");
+    assert!(!report.contains("message"), "{report}");
+    let one = text(&sound_page(&of_files(&[1000])));
+    assert!(one.contains("files of 1,000 B, over HTTP"), "{one}");
+    assert!(!one.contains("clients, 1,000 B") && !one.contains("Files of 1,000 B:"), "{one}");
+}
+
 #[test]
 fn a_page_is_well_formed_and_complete() {
     let page = sound_page(&sample::bench());

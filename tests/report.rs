@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use socklab::engine::Engine;
 use socklab::load::tally::histogram;
 use socklab::report::document::{
-    BenchResult, Datagrams, Distribution, Document, Driver, Environment, Faults, Handshakes,
+    BenchResult, Datagrams, Distribution, Document, Driver, Environment, Faults, Handshakes, Http,
     LoadOptions, LoadResult, Memory, Tls, Trial, Usage, VERSION,
 };
 use socklab::report::{csv, html, text};
@@ -57,6 +57,7 @@ fn made_up(latencies: impl IntoIterator<Item = u64>) -> LoadResult {
         service_time: None,
         connect: None,
         handshake: None,
+        http: None,
         first_byte: None,
         datagrams: None,
         tls: None,
@@ -92,6 +93,8 @@ fn full() -> LoadResult {
     full.first_byte = full.latency.clone();
     full.datagrams =
         Some(Datagrams { sent: 20_012, lost: 12, reordered: 3, ..Datagrams::default() });
+    full.http =
+        Some(Http { body_bytes: 1000, body_bytes_per_second: Some(7_654_321.5), closes: 4_321 });
     full.options.resumption = Some(true);
     full.tls = Some(tls(1, 19_999));
     full.faults.wrong = 1;

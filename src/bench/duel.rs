@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Plan;
+use super::{Plan, Setting};
 use crate::load::Failure;
 use crate::load::callers::{Callers, Until};
 use crate::load::clients::Clients;
@@ -55,6 +55,9 @@ const PER_MEMBER: Duration = Duration::from_micros(100);
 /// The same where each of them shakes hands (TLS) before it says anything.
 const PER_HANDSHAKE: Duration = Duration::from_micros(250);
 
+/// What a slice has for the files that clients fetch, which on loopback is little.
+const BYTES_PER_NANOSECOND: usize = 2;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,10 +65,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// is lost is known to be.
 const DATAGRAM_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Rounds with one number of clients.
+/// Rounds of one row.
 pub struct Duel<'a> {
     plan: &'a Plan,
-    clients: usize,
+    setting: &'a Setting,
     watch: &'a Arc<Watch>,
     rounds: usize,
     open_rate: Option<f64>,
@@ -90,9 +93,9 @@ struct Contender {
 }
 
 impl<'a> Duel<'a> {
-    pub fn new(plan: &'a Plan, clients: usize, watch: &'a Arc<Watch>) -> Duel<'a> {
+    pub fn new(plan: &'a Plan, setting: &'a Setting, watch: &'a Arc<Watch>) -> Duel<'a> {
         let latencies = plan.contestants.iter().map(|_| histogram()).collect();
-        Duel { plan, clients, watch, rounds: 0, open_rate: None, latencies }
+        Duel { plan, setting, watch, rounds: 0, open_rate: None, latencies }
     }
 
     /// Messages per second of the open-loop part, once it is known.
@@ -148,16 +151,18 @@ impl<'a> Duel<'a> {
 
     fn start(&self, name: &str, command: &str) -> Result<Contender, Failure> {
         let Plan { launcher, placement, transport, .. } = self.plan;
+        let Setting { clients, ref work } = *self.setting;
+        let command = self.plan.with_root(command);
         let mut server = launcher
-            .start(name, command, Some(&placement.servers))
+            .start(name, &command, Some(&placement.servers))
             .map_err(|error| Failure::Failed(error.to_string()))?;
         let callers = Callers {
             server: server.address(),
             secure: self.plan.secure(name).cloned(),
-            clients: self.clients,
+            clients,
             first: 0,
             step: 1,
-            of: self.clients,
+            of: clients,
             sources: match self.stays() {
                 true => Vec::new(),
                 false => sources_for_churn(server.address().ip()),
@@ -171,14 +176,13 @@ impl<'a> Duel<'a> {
             awake: placement.servers != placement.driver,
         };
         let before = server.tree().memory().map_err(|error| unseen(name, &error))?;
-        let mut load =
-            Clients::new(*transport, callers, self.plan.work.clone(), self.watch.clone())
-                .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
+        let mut load = Clients::new(*transport, callers, work.clone(), self.watch.clone())
+            .map_err(|error| Failure::Failed(format!("the load generator failed: {error}")))?;
         load.connect().map_err(|error| unseen(name, &error))?;
         let after = server.tree().memory().map_err(|error| unseen(name, &error))?;
         // A server of datagrams holds nothing for one client.
-        let memory = (self.clients >= COUNTABLE && *transport == Transport::Tcp)
-            .then(|| Held::per_connection(&before, &after, self.clients as u64));
+        let memory = (clients >= COUNTABLE && *transport == Transport::Tcp)
+            .then(|| Held::per_connection(&before, &after, clients as u64));
         let mut contender = Contender {
             name: name.into(),
             server,
@@ -198,10 +202,12 @@ impl<'a> Duel<'a> {
     fn closed_slice(&self, contender: &mut Contender) -> Result<(), Failure> {
         let each = match self.plan.secure {
             Some(_) if !self.stays() => PER_HANDSHAKE,
-            _ if self.plan.work.rooms().is_some() => PER_MEMBER,
+            _ if self.setting.work.rooms().is_some() => PER_MEMBER,
             _ => PER_CLIENT,
         };
-        let length = self.plan.slice.max(each * self.clients as u32);
+        let body = self.setting.work.fetched().map_or(0, |page| page.body.len());
+        let each = each + Duration::from_nanos((body / BYTES_PER_NANOSECOND) as u64);
+        let length = self.plan.slice.max(each * self.setting.clients as u32);
         let lead_in = contender.slice(self.plan.pace, length / LEAD_IN, self.watch)?;
         let start_s = self.watch.now() as f64 / 1e9;
         let cpu = contender.cpu()?;
@@ -235,7 +241,7 @@ impl<'a> Duel<'a> {
     fn open_slices(&mut self, contenders: &mut [Contender]) -> Result<(), Failure> {
         let slowest = contenders.iter().map(Contender::rate).fold(f64::INFINITY, f64::min);
         // In a room many hear each message.
-        let slowest = slowest / self.plan.work.hearers(self.clients).max(1) as f64;
+        let slowest = slowest / self.setting.work.hearers(self.setting.clients).max(1) as f64;
         let mut rate = self.open_rate.unwrap_or((slowest * SUSTAINED).max(1.0));
         let halvings = if self.open_rate.is_some() { 0 } else { HALVINGS };
         for halving in 0..=halvings {
@@ -255,8 +261,8 @@ impl<'a> Duel<'a> {
     /// Whether the rate was sustained.
     fn open_slice(&self, contender: &mut Contender, rate: f64) -> Result<bool, Failure> {
         contender.load.times().clear_messages();
-        let length = OPEN.max(PER_CLIENT * 4 * self.clients as u32);
-        let clients = self.plan.work.senders(self.clients);
+        let length = OPEN.max(PER_CLIENT * 4 * self.setting.clients as u32);
+        let clients = self.setting.work.senders(self.setting.clients);
         let schedule = Schedule { start: self.watch.now(), rate, clients };
         let pace = Pace { schedule: Some(schedule), depth: None, leaves_after: None };
         let tally = contender.slice(pace, length, self.watch)?;

@@ -4,9 +4,11 @@
 
 mod duel;
 pub mod placement;
+pub mod site;
 mod standing;
 pub mod stats;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,19 +29,33 @@ use duel::Duel;
 use placement::Placement;
 use standing::{compare, stand};
 
+/// What is different in each row.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// How many load each server.
+    pub clients: usize,
+    /// What they say; what comes back is compared with it.
+    pub work: Work,
+}
+
+impl Setting {
+    /// Bytes of the file that is fetched, if one is.
+    fn file_bytes(&self) -> Option<u64> {
+        self.work.fetched().map(|page| page.body.len() as u64)
+    }
+}
+
 /// What a bench does.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Who competes: two or more, the first is the baseline.
     pub contestants: Vec<Contestant>,
-    /// Numbers of clients, a row for each.
-    pub clients: Vec<usize>,
+    /// A row for each.
+    pub settings: Vec<Setting>,
     /// How messages travel.
     pub transport: Transport,
     /// How those speak TLS that `options.tls` names.
     pub secure: Option<Secure>,
-    /// What they say; what comes back is compared with it.
-    pub work: Work,
     /// How far each is ahead, and when it leaves.
     pub pace: Pace,
     /// Which CPUs the servers and the load generator have.
@@ -52,11 +68,29 @@ pub struct Plan {
     pub slice: Duration,
     /// How servers are started.
     pub launcher: Launcher,
+    /// What `{root}` stands for in their commands.
+    pub root: Option<PathBuf>,
     /// What was asked, for the document.
     pub options: BenchOptions,
 }
 
+/// What stands for the folder that servers of files serve.
+pub const ROOT: &str = "{root}";
+
 impl Plan {
+    /// A command as a shell runs it.
+    fn with_root(&self, command: &str) -> String {
+        let Some(root) = &self.root else {
+            return command.into();
+        };
+        let root = root.display().to_string();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+        match root.bytes().all(is_plain) {
+            true => command.replace(ROOT, &root),
+            false => command.replace(ROOT, &format!("'{}'", root.replace('\'', r"'\''"))),
+        }
+    }
+
     /// How this contestant is spoken to, if not in plain TCP.
     fn secure(&self, name: &str) -> Option<&Secure> {
         self.secure.as_ref().filter(|_| self.options.tls.iter().any(|one| one == name))
@@ -70,8 +104,8 @@ const ROUNDS: usize = 10;
 /// How far a bench is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
-    /// Clients of the row at hand.
-    pub clients: usize,
+    /// The row at hand.
+    pub setting: &'a Setting,
     /// Its rounds that are complete.
     pub rounds: usize,
     /// The share of the time that is over.
@@ -80,7 +114,7 @@ pub struct Progress<'a> {
     pub row: Option<&'a Row>,
 }
 
-/// Measures a row for each number of clients, a round of each in turn, so that all rest on as many.
+/// Measures a row for each setting, a round of each in turn, so that all rest on as many.
 /// With `watch.stop` set it ends after the slice at hand, and what is complete is the result.
 pub fn run(
     plan: &Plan,
@@ -94,13 +128,13 @@ pub fn run(
         |error| Failure::Failed(format!("cannot stay on the load generator's CPUs: {error}"));
     confine(Pid::from_raw(0), &plan.placement.driver).map_err(failed)?;
     let mut matches: Vec<Match> =
-        plan.clients.iter().map(|&clients| Match::new(plan, clients, watch)).collect();
+        plan.settings.iter().map(|setting| Match::new(plan, setting, watch)).collect();
     while matches.iter().any(Match::goes_on) {
         for row in matches.iter_mut().filter(|row| row.goes_on()) {
             let elapsed = began.elapsed();
             let time = elapsed.as_secs_f64() / plan.max_time.as_secs_f64();
-            let Match { clients, ref rounds, row: ref known, .. } = *row;
-            tell(Progress { clients, rounds: rounds.len(), time, row: known.as_ref() });
+            let Match { setting, ref rounds, row: ref known, .. } = *row;
+            tell(Progress { setting, rounds: rounds.len(), time, row: known.as_ref() });
             row.another_round(plan.max_time.saturating_sub(elapsed))?;
         }
     }
@@ -119,7 +153,7 @@ pub fn run(
 /// A row in the making.
 struct Match<'a> {
     plan: &'a Plan,
-    clients: usize,
+    setting: &'a Setting,
     duel: Duel<'a>,
     rounds: Vec<Round>,
     /// How long the longest round took.
@@ -129,11 +163,11 @@ struct Match<'a> {
 }
 
 impl<'a> Match<'a> {
-    fn new(plan: &'a Plan, clients: usize, watch: &'a Arc<Watch>) -> Match<'a> {
+    fn new(plan: &'a Plan, setting: &'a Setting, watch: &'a Arc<Watch>) -> Match<'a> {
         Match {
             plan,
-            clients,
-            duel: Duel::new(plan, clients, watch),
+            setting,
+            duel: Duel::new(plan, setting, watch),
             rounds: Vec::new(),
             longest: Duration::ZERO,
             row: None,
@@ -159,11 +193,17 @@ impl<'a> Match<'a> {
         self.longest = self.longest.max(start.elapsed());
         self.rounds.push(round);
         let contestants = self.plan.contestants.len();
+        let mut standings = stand(&self.rounds, contestants, self.duel.latencies());
+        for standing in &mut standings {
+            let body = |bytes| bytes as f64 * standing.messages_per_second;
+            standing.body_bytes_per_second = self.setting.file_bytes().map(body);
+        }
         let row = Row {
-            clients: self.clients,
+            clients: self.setting.clients,
+            file_bytes: self.setting.file_bytes(),
             open_rate: self.duel.open_rate(),
             ended: Ended::Precise,
-            standings: stand(&self.rounds, contestants, self.duel.latencies()),
+            standings,
             comparisons: compare(&self.rounds, contestants),
             rounds: Vec::new(),
         };

@@ -30,6 +30,7 @@ pub fn stand(rounds: &[Round], contestants: usize, latencies: &[Histogram<u64>])
                     sum(side, cpu) * 1e9 / sum(side, messages).max(1.0)
                 }),
                 messages_per_second: over(&|side| sum(side, messages) / sum(side, time)),
+                body_bytes_per_second: None,
                 switches_per_message: median(
                     &sides.iter().filter_map(|side| side.switches_per_message).collect::<Vec<_>>(),
                 ),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use socklab::bench::placement::{Placement, Sharing};
-use socklab::bench::{self, Plan};
+use socklab::bench::site::Site;
+use socklab::bench::{self, Plan, ROOT, Setting};
+use socklab::failure::cause;
 use socklab::load::pace::Pace;
 use socklab::load::preflight;
 use socklab::load::rooms::names;
@@ -41,6 +43,8 @@ const ENGINES: [&str; 2] = ["poll", "threads"];
 const MAX_TIME: Duration = Duration::from_secs(90);
 /// See [`MAX_TIME`].
 const MAX_TIME_OF_CHATS: Duration = Duration::from_secs(300);
+/// See [`MAX_TIME`]: there are more rows.
+const MAX_TIME_OF_FILES: Duration = Duration::from_secs(120);
 
 /// Compare servers under the same load, in turns
 ///
@@ -58,12 +62,13 @@ pub struct Bench {
     workload: Workload,
     /// A server, and how to start it: NAME='COMMAND {port}'
     ///
-    /// {port} stands for a free port of 127.0.0.1. A shell runs COMMAND; it finds this program as
-    /// `socklab`. Give two or more; the first is the baseline.
+    /// {port} stands for a free port of 127.0.0.1, and with files {root} for the folder to serve. A
+    /// shell runs COMMAND; it finds this program as `socklab`. Give two or more; the first is the
+    /// baseline.
     #[arg(long, value_name = "NAME=COMMAND", value_parser = contestant)]
     server: Vec<Contestant>,
-    /// Numbers of clients, a row for each; in a chat, members of one room [default: 1,64,1000, and
-    /// 10,100,1000 with chat]
+    /// Numbers of clients, a row for each; in a chat, members of one room [default: 1,64,1000,
+    /// 10,100,1000 with chat, and 1,64 with files]
     #[arg(long, short, value_name = "N,…", value_delimiter = ',',
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     clients: Vec<usize>,
@@ -83,9 +88,10 @@ pub struct Bench {
     /// not win by it unseen.
     #[arg(long, conflicts_with = "per_connection")]
     udp: bool,
-    /// Bytes of a message; with --udp 8 to 65507, in a chat 13 to 400
-    #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
-    size: usize,
+    /// Bytes of a message; with --udp 8 to 65507, in a chat 13 to 400; of files, a row for each
+    /// [default: 64B, and 1KiB,64KiB with files]
+    #[arg(long, value_name = "SIZE,…", value_delimiter = ',', value_parser = message)]
+    size: Vec<usize>,
     /// Messages in flight per client; in a chat, lines of each talker that not all have heard
     #[arg(long, value_name = "DEPTH", default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -103,7 +109,8 @@ pub struct Bench {
     /// Go on with a row until half the interval of CPU per message is at most this
     #[arg(long, value_name = "PERCENT", value_parser = precision, default_value = "2%")]
     precision: f64,
-    /// All rows together take this long at most [default: 90s, and 5m with chat]
+    /// All rows together take this long at most [default: 90s, 5m with chat, and 2m
+    /// with files]
     #[arg(long, value_name = "TIME", value_parser = units::patience)]
     max_time: Option<Duration>,
     /// How long a slice is
@@ -144,6 +151,8 @@ enum Workload {
     Echo,
     /// All members of a room hear what some of them say (IRC); what is counted are deliveries
     Chat,
+    /// Each client fetches a file again and again (HTTP); what is counted are requests
+    Files,
 }
 
 impl Bench {
@@ -153,12 +162,14 @@ impl Bench {
             super::misused("bench", contradiction);
         }
         output::check(&[&self.html, &self.json, &self.csv])?;
-        let plan = self.plan()?;
         let watch = Arc::new(Watch::new());
+        // Before anything is made that has to be removed again.
         stop_on_ctrl_c(&watch)?;
+        let (plan, site) = self.plan()?;
         let progress = Progress::new();
         let result = bench::run(&plan, &watch, &mut |at| progress.say(told(&plan, &at)));
         drop(progress);
+        drop(site);
         let result = result.map_err(unmeasured)?;
         self.write(&result)?;
         match result.interrupted {
@@ -173,7 +184,7 @@ impl Bench {
             return Some(contradiction);
         }
         let most = longest(Ipv4Addr::LOCALHOST.into());
-        if self.udp && !(NUMBER..=most).contains(&self.size) {
+        if self.udp && !(NUMBER..=most).contains(&self.size()) {
             return Some(format!("a datagram has {NUMBER} to {most} bytes, so change --size"));
         }
         let Some(speakers) = &self.tls else {
@@ -191,8 +202,25 @@ impl Bench {
         Some(format!("--tls={unknown} is none of the servers, which are {}", named.join(", ")))
     }
 
+    /// What cannot be had of files, or only of them.
+    fn not_of_files(&self) -> Option<String> {
+        if self.workload != Workload::Files {
+            let several = self.size.len() > 1;
+            return several.then(|| "several sizes are of `socklab bench files`".into());
+        }
+        if self.udp {
+            return Some("nobody serves files over UDP, so drop --udp".into());
+        }
+        let rootless = self.server.iter().find(|server| !server.command.contains(ROOT))?;
+        let name = &rootless.name;
+        Some(format!("the command of {name} has no {ROOT}, where the folder to serve is put in"))
+    }
+
     /// What cannot be had in a chat, or only there.
     fn not_of_workload(&self) -> Option<String> {
+        if let Some(why) = self.not_of_files() {
+            return Some(why);
+        }
         let of_chats = [("--talkers", self.talkers.is_some()), ("--acks", self.acks.is_some())];
         if !self.is_chat() {
             let (option, _) = of_chats.into_iter().find(|(_, given)| *given)?;
@@ -204,7 +232,7 @@ impl Bench {
         if self.per_connection.is_some() {
             return Some("in a chat nobody leaves, so drop --per-connection".into());
         }
-        if let Some(why) = not_of_a_line(self.size) {
+        if let Some(why) = not_of_a_line(self.size()) {
             return Some(why);
         }
         let most = names::MOST;
@@ -221,11 +249,50 @@ impl Bench {
             (false, _) => self.clients.clone(),
             (true, Workload::Echo) => vec![1, 64, 1000],
             (true, Workload::Chat) => vec![10, 100, 1000],
+            (true, Workload::Files) => vec![1, 64],
         }
     }
 
+    /// Bytes of a message, where all have the same.
+    fn size(&self) -> usize {
+        self.size.first().copied().unwrap_or(64)
+    }
+
+    /// Sizes of files, each once.
+    fn files(&self) -> Vec<u64> {
+        let mut sizes: Vec<u64> = match (self.workload, &self.size[..]) {
+            (Workload::Echo | Workload::Chat, _) => Vec::new(),
+            (Workload::Files, []) => vec![1 << 10, 64 << 10],
+            (Workload::Files, sizes) => sizes.iter().map(|size| *size as u64).collect(),
+        };
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    /// A row for each.
+    fn settings(&self, site: Option<&Site>) -> Vec<Setting> {
+        let size = self.size() as u64;
+        let works = match (site, self.chat()) {
+            (Some(site), _) => site.pages().iter().cloned().map(Work::page).collect(),
+            (None, Some(chat)) => {
+                vec![Work::chat(size, self.seed, 1, chat.talkers).acknowledged(chat.quick_acks)]
+            }
+            (None, None) => vec![Work::echo(size, self.seed)],
+        };
+        let with = |work: Work| {
+            let clients = self.clients().into_iter();
+            clients.map(move |clients| Setting { clients, work: work.clone() })
+        };
+        works.into_iter().flat_map(with).collect()
+    }
+
     fn max_time(&self) -> Duration {
-        self.max_time.unwrap_or(if self.is_chat() { MAX_TIME_OF_CHATS } else { MAX_TIME })
+        self.max_time.unwrap_or(match self.workload {
+            Workload::Echo => MAX_TIME,
+            Workload::Chat => MAX_TIME_OF_CHATS,
+            Workload::Files => MAX_TIME_OF_FILES,
+        })
     }
 
     fn chat(&self) -> Option<ChatOptions> {
@@ -277,6 +344,7 @@ impl Bench {
     fn engine(&self, engine: &str) -> Contestant {
         let service = match self.workload {
             Workload::Chat => "chat --flood off ",
+            Workload::Files => "files --root {root} ",
             Workload::Echo if self.udp => "echo --udp-only ",
             Workload::Echo => "",
         };
@@ -289,7 +357,8 @@ impl Bench {
         }
     }
 
-    fn plan(&self) -> Result<Plan, Failure> {
+    /// What is to be done, and what is served meanwhile.
+    fn plan(&self) -> Result<(Plan, Option<Site>), Failure> {
         let contestants = self.contestants()?;
         let secure = self.secure()?;
         let cpus =
@@ -310,12 +379,24 @@ impl Bench {
             .into());
         }
         let transport = if self.udp { Transport::Udp } else { Transport::Tcp };
-        Ok(Plan {
+        let files = self.files();
+        let site = match files.is_empty() {
+            true => None,
+            false => Some(Site::new(&files, self.seed).map_err(|error| {
+                let folder = std::env::temp_dir();
+                let (folder, why) = (folder.display(), cause(&error));
+                format!("cannot make files to serve in {folder}: {why}; set TMPDIR")
+            })?),
+        };
+        let plan = Plan {
             transport,
+            settings: self.settings(site.as_ref()),
+            root: site.as_ref().map(|site| site.root().into()),
             options: BenchOptions {
                 clients: clients.clone(),
                 chat: self.chat(),
-                size_bytes: self.size as u64,
+                size_bytes: files.first().copied().unwrap_or(self.size() as u64),
+                files_bytes: files,
                 udp: self.udp,
                 tls: contestants
                     .iter()
@@ -334,20 +415,15 @@ impl Bench {
                 seed: self.seed,
             },
             contestants,
-            clients,
             secure,
-            work: match self.chat() {
-                Some(chat) => Work::chat(self.size as u64, self.seed, 1, chat.talkers)
-                    .acknowledged(chat.quick_acks),
-                None => Work::echo(self.size as u64, self.seed),
-            },
             pace: Pace { leaves_after: self.per_connection, ..Pace::closed(self.pipeline) },
             placement,
             precision: self.precision,
             max_time: self.max_time(),
             slice: self.slice,
             launcher: Launcher::new(std::env::current_exe()?).over(transport),
-        })
+        };
+        Ok((plan, site))
     }
 
     fn write(&self, result: &BenchResult) -> Result<(), Failure> {
@@ -396,9 +472,14 @@ fn told(plan: &Plan, at: &bench::Progress) -> String {
             format!("{} {}", plan.contestants[comparison.contestant].name, comparison.ratio)
         })
         .collect();
-    let (clients, unit) = match plan.options.chat {
-        Some(_) => (words::plural(at.clients as u64, "member"), "delivery"),
-        None => (words::plural(at.clients as u64, "client"), "message"),
+    let clients = at.setting.clients as u64;
+    let (clients, unit) = match (plan.options.chat, at.setting.work.fetched()) {
+        (Some(_), _) => (words::plural(clients, "member"), "delivery"),
+        (None, None) => (words::plural(clients, "client"), "message"),
+        (None, Some(page)) => {
+            let size = words::file_size(page.body.len() as u64);
+            (format!("{}, {size}", words::plural(clients, "client")), "request")
+        }
     };
     format!(
         "{:.0} % of the time, {clients}, round {}; CPU per {unit}: {}",

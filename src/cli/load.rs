@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use nix::unistd::Pid;
 use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
+use socklab::load::http::Page;
+use socklab::load::http::fetch::Source;
 use socklab::load::pace::Pace;
 use socklab::load::run::{self, Plan};
 use socklab::load::secure::Secure;
@@ -32,7 +34,10 @@ use super::{CONDITION, Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units, u
 /// Clients where nothing else is asked for.
 const CLIENTS: usize = 50;
 
-/// Load any TCP, TLS, UDP or IRC server and measure it
+/// Bytes of a message where nothing else is asked for.
+const SIZE: usize = 64;
+
+/// Load any TCP, TLS, UDP, IRC or HTTP server and measure it
 ///
 /// Clients send messages, and every byte that comes back is compared with what was sent. Without
 /// --rate each answer makes room for the next message (closed loop): that shows how much the server
@@ -50,13 +55,17 @@ const CLIENTS: usize = 50;
 /// has to come to each member of its room but its talker, once, in order and unchanged. What is counted
 /// are deliveries. Without --rate a talker goes on when all others have its line.
 ///
+/// With http:// (and https://) clients fetch a file again and again, each over one connection that
+/// stays open, unless the server says that it closes. It is fetched once before, and the body of every
+/// answer is compared with that one.
+///
 /// Exit status: 0 done, 1 failed, 2 wrong usage, 3 wrong bytes came back, 4 a condition of --fail-if
 /// or --slo was not met, 130 interrupted (the report covers what was measured until then).
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Load {
-    /// The server, as in tcp://127.0.0.1:8000, tls://localhost:8443, udp://127.0.0.1:8000 or
-    /// irc://127.0.0.1:6667
+    /// The server, as in tcp://127.0.0.1:8000, tls://localhost:8443, udp://127.0.0.1:8000,
+    /// irc://127.0.0.1:6667 or http://127.0.0.1:8000/file
     #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
     target: Option<Target>,
     /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
@@ -68,6 +77,9 @@ pub struct Load {
     /// Load the server that --server starts over IRC
     #[arg(long, requires = "server", conflicts_with_all = ["target", "udp"])]
     irc: bool,
+    /// Fetch PATH, as in /file, from the server that --server starts
+    #[arg(long, value_name = "PATH", requires = "server", conflicts_with_all = ["target", "udp", "irc"])]
+    http: Option<String>,
     /// Also report what the process PID, its threads and its children use
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pid: Option<i32>,
@@ -76,24 +88,25 @@ pub struct Load {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
     clients: Option<usize>,
     /// Bytes of a message; with udp 8 to 65507, of which 8 are its number (65527 over IPv6); with irc
-    /// 13 to 400, of which 13 say whose line it is and which
-    #[arg(long, value_name = "SIZE", value_parser = message, default_value = "64B")]
-    size: usize,
-    /// Messages in flight per client (with irc, lines of each talker that not all have heard)
+    /// 13 to 400, of which 13 say whose line it is and which [default: 64B]
+    #[arg(long, value_name = "SIZE", value_parser = message)]
+    size: Option<usize>,
+    /// Messages in flight per client (with irc, lines of each talker that not all have heard; with
+    /// http, requests)
     /// [default: 1, and with --rate whatever the schedule says]
     #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pipeline: Option<u64>,
     /// How long to measure
     #[arg(long, short, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
     duration: Duration,
-    /// Measure N messages (with irc, lines) over all clients, however long it takes
+    /// Measure N messages (with irc, lines; with http, requests) over all clients, however long it takes
     #[arg(long, short = 'n', value_name = "N", conflicts_with_all = ["duration", "slo"],
         value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
     /// How long to load the server before measuring [default: 1s, and none with --messages]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     warmup: Option<Duration>,
-    /// Messages (with irc, lines) per second over all clients, on a fixed schedule (open loop)
+    /// Messages (with irc, lines; with http, requests) per second over all clients, on a fixed schedule (open loop)
     #[arg(long, short, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
     /// Search the highest rate that keeps an objective, as in 'p99<2ms'; each step takes --duration
@@ -181,7 +194,8 @@ enum Expect {
     Sink,
     /// Nothing is sent; the server speaks (chargen)
     Source,
-    /// As many bytes as were sent, whatever they are; with udp, any datagram for each
+    /// As many bytes as were sent, whatever they are; with udp, any datagram for each; with http,
+    /// any body
     None,
 }
 
@@ -202,21 +216,24 @@ impl Load {
             }
             None => None,
         };
-        let (target, address) = match (&self.target, &started) {
+        let (target, authority, address) = match (&self.target, &started) {
             (Some(target), _) => {
                 let mut target = target.clone();
                 target.tls = secure.is_some();
-                (target.to_string(), target.address(self.timeout())?)
+                (target.to_string(), target.authority(), target.address(self.timeout())?)
             }
             (None, Some(started)) => {
                 let address = started.address();
                 let scheme = match (self.speaks_irc(), self.tls) {
+                    _ if self.http.is_some() && self.tls => "https".into(),
+                    _ if self.http.is_some() => "http".into(),
                     (true, true) => "ircs".into(),
                     (true, false) => "irc".into(),
                     (false, true) => "tls".into(),
                     (false, false) => self.transport().to_string(),
                 };
-                (format!("{scheme}://{address}"), address)
+                let path = self.http.as_deref().unwrap_or_default();
+                (format!("{scheme}://{address}{path}"), address.to_string(), address)
             }
             (None, None) => return Err("there is no target".into()),
         };
@@ -227,7 +244,25 @@ impl Load {
             ),
             None => None,
         };
-        let plan = self.plan(target, address, secure);
+        let page = match self.path() {
+            Some(path) => {
+                let source = Source {
+                    server: address,
+                    secure: secure.as_ref(),
+                    authority: &authority,
+                    path,
+                    patience: self.timeout(),
+                };
+                let page = source.fetch(&watch.stop);
+                let page = page.map_err(|why| format!("cannot load {target}: {why}"))?;
+                let Some(page) = page else {
+                    return Err(Exit { status: INTERRUPTED, text: String::new() }.into());
+                };
+                Some(Page { compared: self.expect == Expect::Echo, ..page })
+            }
+            None => None,
+        };
+        let plan = self.plan(target, address, secure, page);
         let progress = Progress::of_load(&watch, &plan);
         let server = observed.as_mut().or(started.as_mut().map(|started| started.tree()));
         let result = run::run(&plan, &watch, server);
@@ -259,6 +294,15 @@ impl Load {
 
     fn speaks_irc(&self) -> bool {
         self.irc || self.target.as_ref().is_some_and(|target| target.irc)
+    }
+
+    /// What is fetched, if it is HTTP.
+    fn path(&self) -> Option<&str> {
+        self.http.as_deref().or_else(|| self.target.as_ref()?.path.as_deref())
+    }
+
+    fn size(&self) -> usize {
+        self.size.unwrap_or(SIZE)
     }
 
     /// How clients are spread over rooms, if it is IRC.
@@ -307,8 +351,9 @@ impl Load {
                 format!("{option} is of rooms, so give it a target as in irc://HOST:PORT")
             }),
         };
-        if irc.is_some() {
-            return irc;
+        let other = irc.or_else(|| self.path().and_then(|path| self.not_of_http(path)));
+        if other.is_some() {
+            return other;
         }
         let transport = match self.transport() {
             Transport::Udp => self.not_of_datagrams(),
@@ -336,6 +381,22 @@ impl Load {
         listens.then(|| format!("with --expect source nothing is sent, so drop {name}"))
     }
 
+    /// What cannot be had of HTTP.
+    fn not_of_http(&self, path: &str) -> Option<String> {
+        let why = if self.message.is_some() {
+            "with http the message is a request, so drop --message"
+        } else if self.size.is_some() {
+            "with http the file has the size, so drop --size"
+        } else if matches!(self.expect, Expect::Sink | Expect::Source) {
+            "with http each request is answered, so drop --expect, or use --expect none"
+        } else if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            "a path begins with / and has no spaces, as in --http /file"
+        } else {
+            return None;
+        };
+        Some(why.into())
+    }
+
     /// What cannot be had of IRC.
     fn not_of_irc(&self) -> Option<String> {
         let why = if self.clients.is_some() {
@@ -348,7 +409,7 @@ impl Load {
         } else if self.expect != Expect::Echo {
             "with irc clients hear what others say, so drop --expect"
         } else {
-            return not_of_a_line(self.size).or(self.chat.contradiction());
+            return not_of_a_line(self.size()).or(self.chat.contradiction());
         };
         Some(why.into())
     }
@@ -363,7 +424,7 @@ impl Load {
             "datagrams have no connection to leave, so drop --per-connection".into()
         } else if self.expect == Expect::Source {
             "a datagram is answered only where one was sent, so use --expect none".into()
-        } else if !(NUMBER..=over_ipv6).contains(&self.size) {
+        } else if !(NUMBER..=over_ipv6).contains(&self.size()) {
             format!(
                 "a datagram has {NUMBER} to {most} bytes ({over_ipv6} over IPv6), so change --size"
             )
@@ -377,8 +438,14 @@ impl Load {
         Some(why)
     }
 
-    fn plan(&self, target: String, address: SocketAddr, secure: Option<Secure>) -> Plan {
-        let size = self.size as u64;
+    fn plan(
+        &self,
+        target: String,
+        address: SocketAddr,
+        secure: Option<Secure>,
+        page: Option<Page>,
+    ) -> Plan {
+        let size = self.size() as u64;
         let mut work = match self.expect {
             Expect::Echo => Work::echo(size, self.seed),
             Expect::Sink => Work::sink(size, self.seed),
@@ -395,6 +462,9 @@ impl Load {
         if rooms.is_some() {
             work = self.chat.work(size, self.seed);
         }
+        if let Some(page) = page {
+            work = Work::page(Arc::new(page));
+        }
         let open = self.rate.is_some() || self.slo.is_some();
         let depth = self.pipeline.or((!open).then_some(1));
         let warmup = match (self.warmup, self.messages) {
@@ -405,6 +475,7 @@ impl Load {
         let expect = match &self.reply {
             Some(_) => "reply".into(),
             None if rooms.is_some() => "others".into(),
+            None if self.path().is_some() && self.expect == Expect::Echo => "file".into(),
             None => self.expect.to_possible_value().expect("none is hidden").get_name().to_owned(),
         };
         Plan {
@@ -412,7 +483,11 @@ impl Load {
                 target,
                 clients: self.clients(),
                 rooms,
-                size_bytes: if work.listens_only() { size } else { work.message },
+                size_bytes: match work.fetched() {
+                    Some(page) => page.body.len() as u64,
+                    None if work.listens_only() => size,
+                    None => work.message,
+                },
                 pipeline: depth,
                 duration_s: self.messages.is_none().then_some(self.duration.as_secs_f64()),
                 messages: self.messages,
@@ -496,7 +571,11 @@ impl Load {
             && result.driver.sent < asked
         {
             let sent = result.driver.sent;
-            let what = if self.speaks_irc() { "lines" } else { "messages" };
+            let what = match self.path() {
+                Some(_) => "requests",
+                None if self.speaks_irc() => "lines",
+                None => "messages",
+            };
             return Err(format!(
                 "only {sent} of {asked} {what} were sent: nobody was answered any more, so the \
                  rest was given up"

@@ -83,7 +83,8 @@ impl Clients {
     /// What a server does that serves them well, as in "it does not echo".
     pub fn promise(&self) -> &'static str {
         match self {
-            Clients::Crowd(_) | Clients::Volley(_) => "echo",
+            Clients::Crowd(crowd) => crowd.promise(),
+            Clients::Volley(_) => "echo",
             Clients::Rooms(_) => "deliver what was said",
         }
     }

@@ -6,6 +6,7 @@
 pub(super) mod client;
 mod conversation;
 mod ending;
+mod page;
 pub(super) mod secure;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,8 @@ use client::{Client, State};
 
 use super::callers::{Callers, Until};
 use super::fault::Faults;
+use super::http::Answer;
+use super::http::framing::Known;
 use super::lookout::Lookout;
 use super::pace::{Pace, Schedule};
 use super::secure::Agreed;
@@ -59,6 +62,10 @@ pub struct Crowd {
     clients: Vec<Client>,
     /// One for each client that speaks TLS, for each remembers sessions of its own.
     connectors: Vec<Connector>,
+    /// One for each client that fetches a file.
+    answers: Vec<Answer>,
+    /// The head that their server has sent last.
+    known: Known,
     /// One for all, for nothing stays in it.
     input: Buffer,
     /// The same for what is to be decrypted into it.
@@ -104,10 +111,13 @@ impl Crowd {
         let secure = callers.secure.iter();
         let connectors =
             secure.flat_map(|secure| (0..callers.clients).map(|_| secure.one_client())).collect();
+        let fetching = if work.fetched().is_some() { callers.clients } else { 0 };
         Ok(Crowd {
             lookout: Lookout::new(watch.clone(), callers.awake, GLANCE)?,
             clients: (0..callers.clients).map(|_| Client::default()).collect(),
             connectors,
+            answers: (0..fetching).map(|_| Answer::default()).collect(),
+            known: Known::default(),
             wire: Buffer::new(if callers.secure.is_some() { WIRE } else { 0 }),
             callers,
             work,
@@ -175,8 +185,8 @@ impl Crowd {
         self.lookout.begin();
         self.begin(pace, until.messages.unwrap_or(u64::MAX));
         let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
-        if pace.schedule.is_none() {
-            for index in 0..self.clients.len() {
+        for index in 0..self.clients.len() {
+            if pace.schedule.is_none() || self.clients[index].state == State::Away {
                 self.tick();
                 self.turn(index);
             }
@@ -287,6 +297,11 @@ impl Crowd {
         self.busy == 0
             && self.again.is_empty()
             && !self.clients.iter().any(|client| client.state == State::Talking)
+    }
+
+    /// What a server does that serves them well.
+    pub fn promise(&self) -> &'static str {
+        if self.work.fetched().is_some() { "serve the file" } else { "echo" }
     }
 
     /// No new message is begun from here on. Who is being connected is not waited for once the run

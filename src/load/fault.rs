@@ -139,7 +139,7 @@ pub fn diagnose(
         _ if offset == 0 && matches!(evidence, [21, 3, 0..=4, 0, 2, 1 | 2, _]) => {
             "an alert of TLS came: the server speaks TLS; use tls:// or --tls".into()
         }
-        Expected::Anything | Expected::Nothing | Expected::Others(_) => {
+        Expected::Anything | Expected::Nothing | Expected::Page(_) | Expected::Others(_) => {
             format!("{} came, though nothing should", text(evidence))
         }
         Expected::Other(_) if kind == Kind::Extra => {

@@ -2,8 +2,8 @@
 //!
 //! What is sent ([`work`]), when ([`pace`]) and how it is counted ([`tally`]) stand apart; the
 //! [`driver`] brings them together, with a [`crowd`] of connections, a [`volley`] of datagrams or
-//! [`rooms`] full of talkers on each of its threads. [`secure`] is TLS for those with connections, each
-//! of whom has sessions of its own.
+//! [`rooms`] full of talkers on each of its threads. [`http`] is what a crowd hears where it fetches a
+//! file. [`secure`] is TLS for those with connections, each of whom has sessions of its own.
 
 pub mod callers;
 pub mod clients;
@@ -11,6 +11,7 @@ pub mod condition;
 pub mod crowd;
 pub mod driver;
 pub mod fault;
+pub mod http;
 mod lookout;
 pub mod pace;
 pub mod preflight;

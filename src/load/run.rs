@@ -210,6 +210,11 @@ impl<'a> Bench<'a> {
                 lines_per_second: tally.lines as f64 / tally.elapsed.as_secs_f64().max(1e-9),
                 last: distribution(&times.last),
             }),
+            http: self.plan.party.work.fetched().map(|page| document::Http {
+                body_bytes: page.body.len() as u64,
+                body_bytes_per_second: page.compared.then(|| page.body.len() as f64 * tally.rate()),
+                closes: tally.closes,
+            }),
             connected: self.connected as u64,
             latency,
             service_time,
@@ -259,13 +264,20 @@ fn nobody_served(plan: &Plan, outcome: &Outcome) -> Failure {
     }
     let why = faults.examples().next().map_or("no answer".into(), ToString::to_string);
     let target = &plan.options.target;
+    if faults.wrong_bytes() && plan.party.work.fetched().is_some() {
+        return Failure::Wrong(format!("{target} does not serve what it served at first: {why}"));
+    }
     if faults.wrong_bytes() {
         return Failure::Wrong(format!(
             "{target} does not speak what --expect says: {why}; see --expect, --message and --reply"
         ));
     }
     let refused = faults.count(Kind::Refused) == faults.total();
-    let advice = if refused { "is it running?" } else { "does it speak what --expect says?" };
+    let advice = match refused {
+        true => "is it running?",
+        false if plan.party.work.fetched().is_some() => "it has served the file once, just before",
+        false => "does it speak what --expect says?",
+    };
     Failure::Failed(format!("cannot load {target}: no client was served: {why}; {advice}"))
 }
 

@@ -148,6 +148,7 @@ mod tests {
             latency: Distribution::of(&times),
             service_time: None,
             connect: None,
+            http: None,
             handshake: None,
             first_byte: None,
             datagrams: None,

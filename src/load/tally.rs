@@ -43,6 +43,8 @@ pub struct Tally {
     pub datagrams: Datagrams,
     /// TLS handshakes.
     pub handshakes: Handshakes,
+    /// Connections that the server has closed between two answers, as it had said (HTTP).
+    pub closes: u64,
 }
 
 /// A message sent later than this after its time is called late: much more than a timer needs.
@@ -79,6 +81,7 @@ impl AddAssign for Tally {
         self.busiest = self.busiest.max(other.busiest);
         self.datagrams += other.datagrams;
         self.handshakes += other.handshakes;
+        self.closes += other.closes;
     }
 }
 

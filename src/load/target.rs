@@ -1,5 +1,5 @@
-//! Whom to load: `tcp://HOST:PORT`, `tls://HOST:PORT`, `udp://HOST:PORT`, `irc://HOST:PORT` or
-//! `ircs://HOST:PORT`.
+//! Whom to load: `tcp://HOST:PORT`, `tls://HOST:PORT`, `udp://HOST:PORT`, `irc://HOST:PORT`,
+//! `ircs://HOST:PORT`, `http://HOST/PATH` or `https://HOST/PATH`.
 
 use std::fmt;
 use std::io;
@@ -20,6 +20,8 @@ pub struct Target {
     pub tls: bool,
     /// Whether it speaks IRC, over TCP or TLS.
     pub irc: bool,
+    /// What is asked for, over HTTP; nothing in other protocols.
+    pub path: Option<String>,
     /// Its name or address.
     pub host: String,
     port: u16,
@@ -36,10 +38,13 @@ impl FromStr for Target {
             "udp" => (Transport::Udp, false, false),
             "irc" => (Transport::Tcp, false, true),
             "ircs" => (Transport::Tcp, true, true),
+            "http" => return of_http(rest, false),
+            "https" => return of_http(rest, true),
             _ => {
                 return Err(format!(
                     "{scheme}:// is not served; use tcp://HOST:PORT, tls://HOST:PORT, \
-                     udp://HOST:PORT, irc://HOST:PORT or ircs://HOST:PORT"
+                     udp://HOST:PORT, irc://HOST:PORT, ircs://HOST:PORT, http://HOST/PATH or \
+                     https://HOST/PATH"
                 ));
             }
         };
@@ -51,15 +56,50 @@ impl FromStr for Target {
                 "a target is tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, irc://HOST:PORT or \
                  ircs://HOST:PORT, as in tcp://127.0.0.1:8000",
             )?;
-        match port.parse() {
-            Ok(port) if port != 0 => Ok(Target { transport, tls, irc, host: host.into(), port }),
-            _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
-        }
+        Ok(Target { transport, tls, irc, path: None, host: host.into(), port: number(port)? })
+    }
+}
+
+/// What stands after `http://`, or after `https://`.
+fn of_http(rest: &str, tls: bool) -> Result<Target, String> {
+    // What follows a # is for the reader of the page, and never sent.
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a path has no spaces and nothing beyond ASCII; write %20 for a space".into());
+    }
+    let has_port = !authority.ends_with(']') && authority.contains(':');
+    let (host, port) = match authority.rsplit_once(':').filter(|_| has_port) {
+        Some((host, port)) => (host, number(port)?),
+        None => (authority, known_port(tls)),
+    };
+    let is_host = !host.is_empty() && (!host.contains(':') || host.starts_with('['));
+    if !is_host || host.contains('@') || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a target is http://HOST:PORT/PATH, as in http://127.0.0.1:8000/file".into());
+    }
+    let (path, host) = (Some(path), host.into());
+    Ok(Target { transport: Transport::Tcp, tls, irc: false, path, host, port })
+}
+
+/// The port that need not be named (RFC 9110, 4.2).
+fn known_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
+}
+
+fn number(port: &str) -> Result<u16, String> {
+    match port.parse() {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(format!("{port:?} is not a port; ports are 1 to 65535")),
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            let scheme = if self.tls { "https" } else { "http" };
+            return write!(f, "{scheme}://{}{path}", self.authority());
+        }
         let scheme = match (self.irc, self.tls) {
             (true, true) => "ircs".into(),
             (true, false) => "irc".into(),
@@ -71,6 +111,14 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// Its name and port, as HTTP has them: without the port that everybody knows.
+    pub fn authority(&self) -> String {
+        match self.port == known_port(self.tls) {
+            true => self.host.clone(),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     /// The first address of the name that takes a connection, or a datagram, within `patience` each.
     /// Where there is one address only, it is not tried.
     pub fn address(&self, patience: Duration) -> Result<SocketAddr, String> {
@@ -115,6 +163,12 @@ mod tests {
             ("TLS://localhost:443", "tls://localhost:443"),
             ("irc://localhost:6667", "irc://localhost:6667"),
             ("ircs://[::1]:6697/", "ircs://[::1]:6697"),
+            ("http://localhost:8000", "http://localhost:8000/"),
+            ("http://localhost/a/b%20c?d=e#f", "http://localhost/a/b%20c?d=e"),
+            ("https://localhost?x", "https://localhost/?x"),
+            ("https://[::1]:443/x", "https://[::1]/x"),
+            ("http://[::1]/x", "http://[::1]/x"),
+            ("HTTP://a:443/x:y@z", "http://a:443/x:y@z"),
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(shown.into()));
         }
@@ -127,6 +181,14 @@ mod tests {
             "::1:8000",
             "udp://a:0",
             "sctp://a:1",
+            "http://",
+            "http:///x",
+            "http://a:0/",
+            "http://::1/",
+            "http://me@a/",
+            "http://a/b c",
+            "http://a/\u{e9}",
+            "http://a/\r\nX: y",
         ] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong:?}");
         }

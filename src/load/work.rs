@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::http::Page;
 use super::rooms::names::Names;
 
 /// After so many bytes a seeded stream repeats. A prime, so that no two messages in a row are alike,
@@ -39,6 +40,8 @@ pub enum Expected {
     Anything,
     /// Not a byte.
     Nothing,
+    /// A file, over HTTP.
+    Page(Arc<Page>),
     /// What others say in the same room of a chat.
     Others(Chat),
 }
@@ -85,6 +88,17 @@ impl Work {
         Work { expected: Expected::Anything, ..Work::echo(size, seed) }
     }
 
+    /// Requests for a file, each answered by it.
+    pub fn page(page: Arc<Page>) -> Work {
+        Work {
+            message: page.request.len() as u64,
+            // An empty file is an answer, too.
+            reply: (page.body.len() as u64).max(1),
+            sent: Arc::new(Stream::repeating(&page.request)),
+            expected: Expected::Page(page),
+        }
+    }
+
     /// Lines of `size` bytes, said in so many `rooms`, by so many `talkers` in each.
     pub fn chat(size: u64, seed: u64, rooms: usize, talkers: usize) -> Work {
         let chat =
@@ -128,7 +142,7 @@ impl Work {
             Expected::Same => sent,
             Expected::Nothing => 0,
             Expected::Other(_) => sent / self.message * self.reply,
-            Expected::Anything | Expected::Others(_) => u64::MAX,
+            Expected::Anything | Expected::Page(_) | Expected::Others(_) => u64::MAX,
         }
     }
 
@@ -137,7 +151,17 @@ impl Work {
         match &self.expected {
             Expected::Same => Some(&self.sent),
             Expected::Other(stream) => Some(stream),
-            Expected::Anything | Expected::Nothing | Expected::Others(_) => None,
+            Expected::Anything | Expected::Nothing | Expected::Page(_) | Expected::Others(_) => {
+                None
+            }
+        }
+    }
+
+    /// The file that is fetched, over HTTP.
+    pub fn fetched(&self) -> Option<&Arc<Page>> {
+        match &self.expected {
+            Expected::Page(page) => Some(page),
+            _ => None,
         }
     }
 

@@ -53,6 +53,10 @@ pub fn load(result: &LoadResult) -> String {
     };
     line.push(("last_p50_ns", last(|times| times.p50_ns)));
     line.push(("last_p99_ns", last(|times| times.p99_ns)));
+    let http = result.http.as_ref();
+    let body_rate = http.and_then(|http| http.body_bytes_per_second);
+    line.push(("body_bytes_per_second", optional(body_rate)));
+    line.push(("closes", optional(http.map(|http| http.closes))));
     table(vec![line])
 }
 
@@ -65,7 +69,7 @@ pub fn bench(result: &BenchResult) -> String {
                 ("started", result.started.clone()),
                 ("clients", row.clients.to_string()),
                 ("contestant", contestant.name.clone()),
-                ("size_bytes", result.options.size_bytes.to_string()),
+                ("size_bytes", row.file_bytes.unwrap_or(result.options.size_bytes).to_string()),
                 ("pipeline", result.options.pipeline.to_string()),
                 ("rounds", row.rounds.len().to_string()),
                 ("cpu_per_message_ns", standing.cpu_per_message_ns.to_string()),
@@ -81,6 +85,7 @@ pub fn bench(result: &BenchResult) -> String {
             line.extend(handshakes(standing.tls.as_ref()));
             let chat = result.options.chat.as_ref();
             line.push(("talkers", optional(chat.map(|chat| chat.talkers))));
+            line.push(("body_bytes_per_second", optional(standing.body_bytes_per_second)));
             line
         })
     });

@@ -38,6 +38,7 @@ pub fn page(result: &BenchResult) -> String {
             "The closed loop: {}. Medians over the rounds; the axes begin at zero.",
             match is_chat {
                 true => "a talker goes on when all others have its line",
+                false if words::fetches(result) => "each answer makes room for the next request",
                 false => "each answer makes room for the next message",
             }
         ),
@@ -49,7 +50,11 @@ pub fn page(result: &BenchResult) -> String {
             "The open loop: {} on a fixed schedule, at a rate that all contestants sustain, and \
              latency counts from the intended send time{}. Each step to the right is one nine more; \
              a curve ends where only one value is left.",
-            if is_chat { "lines leave" } else { "messages leave" },
+            match is_chat {
+                true => "lines leave",
+                false if words::fetches(result) => "requests leave",
+                false => "messages leave",
+            },
             if is_chat { " to each delivery" } else { "" }
         ),
         &with_legend(result, latency::draw(result)),
@@ -173,11 +178,7 @@ fn noise(result: &BenchResult) -> String {
     for row in &result.rows {
         let cpu = row.comparisons.iter().find(|comparison| comparison.metric == Metric::Cpu);
         floors.extend(cpu.map(|comparison| {
-            format!(
-                "{} with {}",
-                words::interval(&comparison.noise),
-                words::crowd(result, row.clients)
-            )
+            format!("{} with {}", words::interval(&comparison.noise), words::row(result, row))
         }));
     }
     let name = escape(&words::name(result, 0));
@@ -198,7 +199,7 @@ fn claim(result: &BenchResult, row: &Row, comparison: &Comparison) -> String {
     format!(
         "<li><span class=\"sign {class}\" aria-hidden=\"true\">{sign}</span> \
          <span><b>{}:</b> {claim}</span></li>\n",
-        words::crowd(result, row.clients)
+        words::row(result, row)
     )
 }
 
@@ -217,7 +218,7 @@ fn figures(result: &BenchResult) -> String {
 type Line<'a> = (&'a str, &'a dyn Fn(&Standing) -> String);
 
 fn table(result: &BenchResult, row: &Row) -> String {
-    let clients = words::crowd(result, row.clients);
+    let clients = words::row(result, row);
     let mut out = format!(
         "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\" role=\"region\" \
          aria-label=\"All figures, {clients}\"><table>\n<caption>{clients}</caption>\n\
@@ -255,6 +256,11 @@ fn table(result: &BenchResult, row: &Row) -> String {
             ("load generator busy", &|s| words::percent(s.driver_busy)),
         ],
     );
+    if words::fetches(result) {
+        let body = |s: &Standing| s.body_bytes_per_second;
+        let told = |s: &Standing| body(s).map_or(words::NONE.into(), |b| words::bytes(b) + "/s");
+        group("Files", &[("bytes per second", &told)]);
+    }
     if row.standings.iter().any(|standing| standing.latency.is_some()) {
         let title = match row.open_rate {
             Some(rate) => format!("Latency at {}", words::open_rate(result, rate)),
@@ -358,7 +364,7 @@ fn conditions(result: &BenchResult) -> String {
     let rounds: Vec<String> = result
         .rows
         .iter()
-        .map(|row| format!("{} with {}", row.rounds.len(), words::crowd(result, row.clients)))
+        .map(|row| format!("{} with {}", row.rounds.len(), words::row(result, row)))
         .collect();
     let loops = match options.per_connection {
         Some(messages) => {
@@ -376,6 +382,7 @@ fn conditions(result: &BenchResult) -> String {
     let what = match options.chat {
         Some(_) => "lines",
         None if options.udp => "datagrams",
+        None if words::fetches(result) => "requests",
         None => "messages",
     };
     let tls = match (words::over(result), options.resumption) {
@@ -383,10 +390,13 @@ fn conditions(result: &BenchResult) -> String {
         (over, Some(true)) => format!("; {over}, sessions resumed"),
         (over, Some(false)) => format!("; {over}, full handshakes only"),
     };
-    let chat = words::chat(result).map_or(String::new(), |chat| format!("; {chat}"));
+    let chat = words::done(result).map_or(String::new(), |done| format!("; {done}"));
+    let size = match words::fetches(result) {
+        true => "GET".into(),
+        false => words::plural(options.size_bytes, "byte"),
+    };
     let load = format!(
-        "{what} of {}, {} in flight per {}{loops}{chat}{tls}",
-        words::plural(options.size_bytes, "byte"),
+        "{what} of {size}, {} in flight per {}{loops}{chat}{tls}",
         words::count(options.pipeline),
         if options.chat.is_some() { "talker" } else { "client" },
     );

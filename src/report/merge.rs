@@ -4,7 +4,8 @@
 use hdrhistogram::Histogram;
 
 use super::document::{
-    Chat, Datagrams, Distribution, Document, Driver, Faults, LoadOptions, LoadResult, Rooms, Tls,
+    Chat, Datagrams, Distribution, Document, Driver, Faults, Http, LoadOptions, LoadResult, Rooms,
+    Tls,
 };
 
 /// One document of one or more. Only results of `load` that did the same can be merged.
@@ -54,6 +55,7 @@ fn add(a: LoadResult, b: &LoadResult) -> Result<LoadResult, String> {
         received_bytes: a.received_bytes + b.received_bytes,
         messages_per_second: a.messages_per_second + b.messages_per_second,
         chat: chat(a.chat, b.chat.as_ref())?,
+        http: http(a.http, b.http),
         connected: a.connected + b.connected,
         latency: distributions(a.latency, b.latency.as_ref())?,
         service_time: distributions(a.service_time, b.service_time.as_ref())?,
@@ -152,6 +154,16 @@ fn chat(a: Option<Chat>, b: Option<&Chat>) -> Result<Option<Chat>, String> {
         lines_per_second: a.lines_per_second + b.lines_per_second,
         last: distributions(a.last, b.last.as_ref())?,
     }))
+}
+
+fn http(a: Option<Http>, b: Option<Http>) -> Option<Http> {
+    let (a, b) = a.zip(b)?;
+    let rates = a.body_bytes_per_second.zip(b.body_bytes_per_second);
+    Some(Http {
+        body_bytes: a.body_bytes,
+        body_bytes_per_second: rates.map(|(a, b)| a + b),
+        closes: a.closes + b.closes,
+    })
 }
 
 fn datagrams(a: Option<Datagrams>, b: Option<Datagrams>) -> Option<Datagrams> {

@@ -40,6 +40,15 @@ pub fn bytes(bytes: f64) -> String {
     with_unit(bytes, &[(1.0, "B"), (1e3, "KB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB")])
 }
 
+/// A size of a file, as whoever asked for it wrote it: 1 KiB, 64 KiB, 1000 B.
+pub fn file_size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", count(bytes / unit)),
+        None => format!("{} B", count(bytes)),
+    }
+}
+
 /// A rate: 312,000/s.
 pub fn rate(per_second: f64) -> String {
     match per_second.abs() {

@@ -35,7 +35,17 @@ pub fn load(result: &LoadResult) -> String {
     if result.interrupted {
         line("interrupted", "what follows is what was measured until then");
     }
-    line(if result.chat.is_some() { "deliveries" } else { "messages" }, &messages(result));
+    let label = match (result.chat.is_some(), result.http.is_some()) {
+        (true, _) => "deliveries",
+        (_, true) => "requests",
+        _ => "messages",
+    };
+    line(label, &messages(result));
+    if let Some(http) = &result.http
+        && let Some(per_second) = http.body_bytes_per_second
+    {
+        line("body", &format!("{}/s, without heads", bytes(per_second)));
+    }
     if let Some(chat) = &result.chat {
         let per_second = rate(chat.lines_per_second);
         line("lines", &format!("{} heard by all: {per_second}", count(chat.lines)));
@@ -85,6 +95,13 @@ pub fn load(result: &LoadResult) -> String {
     if let Some(tls) = &result.tls {
         line("handshakes", &handshakes(tls, result.elapsed_s));
     }
+    if let Some(http) = result.http.filter(|http| http.closes > 0) {
+        let closes = plural(http.closes, "connection");
+        line(
+            "closes",
+            &format!("{closes} ended by the server, which had said so; clients came again"),
+        );
+    }
     line("faults", &faults(result));
     for example in &result.faults.examples {
         line("", example);
@@ -108,6 +125,8 @@ fn asked(result: &LoadResult) -> String {
     let mut parts = vec![options.target.clone(), clients];
     let size = words::without_zeros(&bytes(options.size_bytes as f64));
     parts.push(match options.expect.as_str() {
+        "file" => format!("{size} fetched"),
+        "none" if result.http.is_some() => "fetched, not compared".into(),
         "others" => format!("{size} said"),
         "echo" => format!("{size} echoed"),
         "sink" if result.datagrams.is_some() => format!("{size} sent"),
@@ -120,7 +139,8 @@ fn asked(result: &LoadResult) -> String {
         parts.push(format!("{depth} in flight"));
     }
     if let Some(messages) = options.per_connection {
-        parts.push(format!("{} per connection", plural(messages, "message")));
+        let what = if result.http.is_some() { "request" } else { "message" };
+        parts.push(format!("{} per connection", plural(messages, what)));
     }
     if options.resumption == Some(false) {
         parts.push("full handshakes only".into());
@@ -288,7 +308,7 @@ fn faults(result: &LoadResult) -> String {
     }
     let missing = match result.chat {
         Some(_) => format!("{} missing", words::deliveries(faults.unanswered)),
-        None => format!("{} unanswered", plural(faults.unanswered, "message")),
+        None => format!("{} unanswered", plural(faults.unanswered, words::load_unit(result))),
     };
     format!("{} lost ({}), {missing}", words::clients(faults.total() as usize), kinds.join(", "))
 }
@@ -301,7 +321,11 @@ fn driver(result: &LoadResult) -> String {
     let mut text = format!("{} of a CPU on its busiest thread", percent(driver.busiest_thread));
     if result.options.rate.is_some() {
         let share = driver.late as f64 / driver.sent.max(1) as f64;
-        let what = if result.chat.is_some() { "lines" } else { "messages" };
+        let what = match (result.chat.is_some(), result.http.is_some()) {
+            (true, _) => "lines",
+            (_, true) => "requests",
+            _ => "messages",
+        };
         text += &format!(", {} of the {what} sent more than 1 ms late", percent(share));
     }
     if result.options.per_connection.is_some() && result.options.source.is_empty() {
@@ -375,7 +399,7 @@ pub fn bench(result: &BenchResult) -> String {
 
 /// What was spoken, but for plain TCP, and how, but for an echo.
 fn over(result: &BenchResult) -> String {
-    let chat = words::chat(result).map_or(String::new(), |chat| format!("{chat}; "));
+    let chat = words::done(result).map_or(String::new(), |done| format!("{done}; "));
     match words::over(result) {
         over if over.is_empty() => chat,
         over => format!("{chat}{over}; "),
@@ -393,7 +417,7 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
         Some(open) => format!(", latency at {}", words::open_rate(result, open)),
         None => String::new(),
     };
-    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::crowd(result, row.clients));
+    let mut text = format!("\n{} ({rounds}{ended}{open})\n", words::row(result, row));
     let names = row.standings.iter().map(|standing| words::name(result, standing.contestant));
     let wide = names.map(|name| name.chars().count()).max().unwrap_or(0);
     for metric in Metric::ALL {
@@ -411,6 +435,17 @@ fn row_of(result: &BenchResult, row: &Row) -> String {
             text.push('\n');
             label = "";
         }
+    }
+    let mut label = "bytes of files per second";
+    for standing in &row.standings {
+        let Some(per_second) = standing.body_bytes_per_second else {
+            continue;
+        };
+        let name = words::name(result, standing.contestant);
+        let per_second = format!("{}/s", bytes(per_second));
+        writeln!(text, "  {label:<30}{name:<wide$}  {per_second:>10}")
+            .expect("a string takes everything");
+        label = "";
     }
     let mut label = "CPUs kept busy";
     for standing in &row.standings {

@@ -23,7 +23,7 @@ pub fn headline(result: &BenchResult) -> String {
 /// The sentences of [`headline`], at least one.
 pub fn headlines(result: &BenchResult) -> Vec<String> {
     let sentences: Vec<String> =
-        (1..result.contestants.len()).filter_map(|place| rival(result, place)).collect();
+        (1..result.contestants.len()).flat_map(|place| rival(result, place)).collect();
     if !sentences.is_empty() {
         return sentences;
     }
@@ -39,7 +39,7 @@ pub fn headlines(result: &BenchResult) -> Vec<String> {
 /// A comparison as a sentence: "64 clients: threads costs 1.83× [1.78, 1.88] the CPU per message of
 /// poll".
 pub fn comparison(result: &BenchResult, row: &Row, comparison: &Comparison) -> String {
-    format!("{}: {}", crowd(result, row.clients), claim(result, comparison))
+    format!("{}: {}", self::row(result, row), claim(result, comparison))
 }
 
 /// What [`comparison`] says after the number of clients.
@@ -76,7 +76,7 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
         let standings = row.standings.iter().filter(|standing| is(standing));
         list(&standings.map(|standing| name(result, standing.contestant)).collect::<Vec<_>>())
     };
-    let clients = crowd(result, row.clients);
+    let clients = self::row(result, row);
     let cpus = result.options.server_cpus.parse().map_or(1, |cpus: CpuList| cpus.len());
     let full =
         who(&|standing| standing.driver_busy > FULL && standing.cpus_busy < FULL * cpus as f64);
@@ -98,7 +98,7 @@ pub fn warnings(result: &BenchResult, row: &Row) -> Vec<String> {
         warnings.push(format!(
             "{clients}: with {late} more than 1 % of the open-loop {} were sent late: part of that \
              latency is the load generator's.",
-            if result.options.chat.is_some() { "lines" } else { "messages" }
+            if result.options.chat.is_some() { "lines" } else { unit(result).1 }
         ));
     }
     warnings
@@ -124,8 +124,13 @@ pub fn over(result: &BenchResult) -> String {
     }
 }
 
-/// What was done, unless it was echoed: "a chat, 10 of whom talk".
-pub fn chat(result: &BenchResult) -> Option<String> {
+/// What was done, unless it was echoed: "a room with 10 talkers at most", "files of 1 KiB".
+pub fn done(result: &BenchResult) -> Option<String> {
+    if fetches(result) {
+        let sizes: Vec<String> =
+            result.options.files_bytes.iter().map(|bytes| file_size(*bytes)).collect();
+        return Some(format!("files of {}, over HTTP", list(&sizes)));
+    }
     let chat = result.options.chat?;
     let acks = if chat.quick_acks { "quick" } else { "delayed" };
     let talkers = plural(chat.talkers as u64, "talker");
@@ -140,8 +145,21 @@ pub fn name(result: &BenchResult, place: usize) -> String {
     }
 }
 
+/// Whether files were fetched.
+pub fn fetches(result: &BenchResult) -> bool {
+    !result.options.files_bytes.is_empty()
+}
+
 /// A metric, as it stands within a sentence.
 pub fn metric(result: &BenchResult, metric: Metric) -> &'static str {
+    if fetches(result) {
+        match metric {
+            Metric::Cpu => return "CPU per request",
+            Metric::Throughput => return "requests per second",
+            Metric::Switches => return "context switches per request",
+            Metric::P50 | Metric::P99 | Metric::Memory => {}
+        }
+    }
     match (metric, result.options.chat) {
         (Metric::Cpu, None) => "CPU per message",
         (Metric::Cpu, Some(_)) => "CPU per delivery",
@@ -170,8 +188,26 @@ fn verb(result: &BenchResult, metric: Metric) -> &'static str {
 pub fn unit(result: &BenchResult) -> (&'static str, &'static str) {
     match result.options.chat {
         Some(_) => ("delivery", "deliveries"),
+        None if fetches(result) => ("request", "requests"),
         None => ("message", "messages"),
     }
+}
+
+/// What a row is of: "64 clients", and where there are several files, "64 clients, 1 KiB".
+pub fn row(result: &BenchResult, row: &Row) -> String {
+    let crowd = crowd(result, row.clients);
+    match row.file_bytes.filter(|_| result.options.files_bytes.len() > 1) {
+        Some(bytes) => format!("{crowd}, {}", file_size(bytes)),
+        None => crowd,
+    }
+}
+
+/// The files of a bench, each once, in the order of its rows; `None` where there are none.
+pub fn files(result: &BenchResult) -> Vec<Option<u64>> {
+    let mut files: Vec<Option<u64>> = result.rows.iter().map(|row| row.file_bytes).collect();
+    files.sort_unstable();
+    files.dedup();
+    files
 }
 
 /// Those who load a server: "1 client", "1,000 members".
@@ -211,11 +247,24 @@ struct Run {
     last: bool,
 }
 
+/// A contestant against the baseline, with each file.
+fn rival(result: &BenchResult, place: usize) -> Vec<String> {
+    let files = files(result);
+    let told = |file: &Option<u64>| {
+        let sentence = with_file(result, place, *file)?;
+        match file.filter(|_| files.len() > 1) {
+            Some(bytes) => Some(format!("Files of {}: {sentence}", file_size(bytes))),
+            None => Some(sentence),
+        }
+    };
+    files.iter().filter_map(told).collect()
+}
+
 /// A contestant against the baseline, over all numbers of clients.
-fn rival(result: &BenchResult, place: usize) -> Option<String> {
+fn with_file(result: &BenchResult, place: usize, file: Option<u64>) -> Option<String> {
     let (this, that) = (name(result, place), name(result, 0));
     let mut rows: Vec<(usize, &Comparison)> = Vec::new();
-    for row in &result.rows {
+    for row in result.rows.iter().filter(|row| row.file_bytes == file) {
         let cpu = |c: &&Comparison| c.contestant == place && c.metric == Metric::Cpu;
         rows.extend(row.comparisons.iter().find(cpu).map(|comparison| (row.clients, comparison)));
     }
@@ -337,7 +386,11 @@ pub fn lost(datagrams: &Datagrams) -> String {
 
 /// What `load` has counted, one of them.
 pub fn load_unit(result: &LoadResult) -> &'static str {
-    if result.chat.is_some() { "delivery" } else { "message" }
+    match (result.chat.is_some(), result.http.is_some()) {
+        (true, _) => "delivery",
+        (_, true) => "request",
+        _ => "message",
+    }
 }
 
 /// "1 delivery", "1,000 deliveries".

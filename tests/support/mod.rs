@@ -8,6 +8,7 @@ pub mod datagram;
 pub mod hall;
 pub mod http;
 pub mod http_host;
+pub mod http_wrong;
 pub mod irc;
 pub mod ircd;
 pub mod load;

@@ -104,6 +104,7 @@ pub fn build(who: &[(&str, &str)], rows: &[(usize, f64, Vec<Nature>)]) -> BenchR
         options: BenchOptions {
             clients: rows.iter().map(|row| row.clients).collect(),
             size_bytes: 64,
+            files_bytes: Vec::new(),
             chat: None,
             udp: false,
             tls: Vec::new(),
@@ -170,7 +171,15 @@ fn row(clients: usize, rate: f64, natures: &[Nature], noise: &mut Noise, now: &m
             }
         }
     }
-    Row { clients, ended: Ended::Precise, open_rate: Some(rate), standings, comparisons, rounds }
+    Row {
+        clients,
+        file_bytes: None,
+        ended: Ended::Precise,
+        open_rate: Some(rate),
+        standings,
+        comparisons,
+        rounds,
+    }
 }
 
 fn round(natures: &[Nature], noise: &mut Noise, now: &mut f64) -> Round {
@@ -233,6 +242,7 @@ fn standing(
         contestant: at,
         cpu_per_message_ns: over(&cpu),
         messages_per_second: over(&throughput),
+        body_bytes_per_second: None,
         switches_per_message: Some(over(&|side| side.switches_per_message.unwrap())),
         cpus_busy: over(&|side| cpu(side) * throughput(side) * 1e-9),
         driver_busy: (over(&throughput) / 320_000.0).min(1.0),

@@ -30,6 +30,8 @@ pub struct Client {
     pub queued: bool,
     /// It was counted among those who wait for something.
     pub busy: bool,
+    /// The server closes between messages, as it has said: the client goes on, on another connection.
+    pub returns: bool,
     /// What it says and hears goes through `tls`.
     secure: bool,
     /// Messages it may begin.
@@ -87,15 +89,22 @@ impl Client {
             Some(source) => connect_from(source, server)?,
         };
         stream.set_nodelay(true)?;
-        *self = Client {
-            stream: Some(stream),
-            state: State::Calling,
-            called: now,
-            due: self.due,
-            queued: self.queued,
-            busy: self.busy,
-            ..Client::default()
-        };
+        let former = std::mem::replace(
+            self,
+            Client {
+                stream: Some(stream),
+                state: State::Calling,
+                called: now,
+                due: self.due,
+                queued: self.queued,
+                busy: self.busy,
+                ..Client::default()
+            },
+        );
+        if former.returns {
+            let Client { returns, goal, sent, begun, answered, before, .. } = former;
+            *self = Client { returns, goal, sent, begun, answered, before, ..std::mem::take(self) };
+        }
         Ok(())
     }
 
@@ -163,6 +172,7 @@ impl Client {
     /// the server's own last word is still to come.
     pub fn say_goodbye(&mut self) -> io::Result<()> {
         self.state = State::Leaving;
+        self.returns = false;
         let stream = self.stream.as_ref().expect("it was talking");
         match &mut self.tls {
             Some(tls) => {
@@ -172,6 +182,16 @@ impl Client {
             }
             None => stream.shutdown(Shutdown::Write),
         }
+    }
+
+    /// The server will close, and answers no more: messages of this size that it has not answered are
+    /// still to be begun. Says how many.
+    pub fn rewind(&mut self, message: u64) -> u64 {
+        let unanswered = self.begun - self.answered;
+        self.begun = self.answered;
+        self.sent = self.answered * message;
+        self.later.clear();
+        unanswered
     }
 
     /// Closes the connection, if there is one.

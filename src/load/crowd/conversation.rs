@@ -6,18 +6,21 @@ use std::sync::atomic::Ordering;
 
 use mio::{Interest, Token};
 
-use super::client::State;
+use super::client::{Client, State};
 use super::secure::Tls;
 use super::{Crowd, PIECES_PER_TURN};
 use crate::load::fault::{EVIDENCE, Kind};
-use crate::load::work::PIECE;
+use crate::load::http::Answer;
+use crate::load::pace::Schedule;
+use crate::load::tally::{Tally, Times};
+use crate::load::work::{Expected, PIECE};
 
 impl Crowd {
     /// Lets a client hear what there is and send what it may.
     pub(super) fn turn(&mut self, index: usize) {
         match self.clients[index].state {
             State::Out => return,
-            State::Away if self.may_call() => self.call(index),
+            State::Away if self.may_call(index) => self.call(index),
             State::Away => {}
             State::Calling => {
                 self.answer_the_call(index);
@@ -33,9 +36,11 @@ impl Crowd {
         self.settle(index);
     }
 
-    /// Whether somebody who has left is followed by another.
-    pub(super) fn may_call(&self) -> bool {
-        self.open && self.pace.leaves_after.is_some() && self.left > 0
+    /// Whether somebody who has left is followed by another, or comes again.
+    pub(super) fn may_call(&self, index: usize) -> bool {
+        let Client { returns, goal, answered, .. } = self.clients[index];
+        let more = self.open && self.left > 0 && (returns || self.pace.leaves_after.is_some());
+        more || (returns && answered < goal && !self.stopped())
     }
 
     /// Counts it among those who wait for something, or not.
@@ -69,6 +74,9 @@ impl Crowd {
         self.progress = self.now;
         let source = self.callers.source(self.calls);
         self.calls += 1;
+        if let Some(answer) = self.answers.get_mut(index) {
+            *answer = Answer::default();
+        }
         let client = &mut self.clients[index];
         let called = client.call(self.callers.server, source, self.now).and_then(|()| {
             let stream = client.stream.as_mut().expect("it has just called");
@@ -152,6 +160,9 @@ impl Crowd {
         if client.heard == 0 {
             self.times.first_byte.saturating_record(self.now - client.called);
         }
+        if let Expected::Page(_) = self.work.expected {
+            return self.heard_page(index, n);
+        }
         let room =
             self.work.allowed(client.sent).saturating_sub(client.heard).min(n as u64) as usize;
         let right = match self.work.expected() {
@@ -168,13 +179,8 @@ impl Crowd {
         // Multiplied, for a division takes as long as all the rest.
         let answerable = if reply > 0 { client.begun } else { 0 };
         while client.answered < answerable && (client.answered + 1) * reply <= client.heard {
-            let nth = client.answered.saturating_sub(client.before);
-            self.times.service.saturating_record(self.now - client.answer());
-            if let Some(schedule) = &self.pace.schedule {
-                let due = schedule.due(number, nth);
-                self.times.latency.saturating_record(self.now.saturating_sub(due));
-            }
-            self.tally.messages += 1;
+            let (times, tally) = (&mut self.times, &mut self.tally);
+            answered(client, number, self.now, self.pace.schedule.as_ref(), times, tally);
         }
         if right < n {
             self.suspect(index, right..n);
@@ -253,8 +259,11 @@ impl Crowd {
     /// The server's socket takes nothing more.
     fn not_taken(&mut self, index: usize, error: &io::Error) {
         let calls = self.calls;
-        // The end of the server's words says more than that it no longer listens.
-        if error.kind() == io::ErrorKind::BrokenPipe {
+        // The end of the server's words says more than that it no longer listens. Over HTTP it may
+        // have said that it will close, and left unread what came then.
+        let is_reset = error.kind() == io::ErrorKind::ConnectionReset;
+        if error.kind() == io::ErrorKind::BrokenPipe || (is_reset && self.work.fetched().is_some())
+        {
             self.clients[index].readable = true;
             self.hear(index);
         }
@@ -274,6 +283,24 @@ impl Crowd {
     fn asks_at_once(&self) -> bool {
         self.open && !self.ramping && self.pace.schedule.is_none() && self.left > 0
     }
+}
+
+/// The oldest message in flight of client `number` is answered in full.
+#[inline]
+pub(super) fn answered(
+    client: &mut Client,
+    number: usize,
+    now: u64,
+    schedule: Option<&Schedule>,
+    times: &mut Times,
+    tally: &mut Tally,
+) {
+    let nth = client.answered.saturating_sub(client.before);
+    times.service.saturating_record(now - client.answer());
+    if let Some(schedule) = schedule {
+        times.latency.saturating_record(now.saturating_sub(schedule.due(number, nth)));
+    }
+    tally.messages += 1;
 }
 
 /// How many bytes at the beginning of `came` are those of `due`.

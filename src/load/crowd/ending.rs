@@ -11,6 +11,7 @@ use crate::load::secure;
 impl Crowd {
     /// The server has closed its side.
     pub(super) fn hung_up(&mut self, index: usize) {
+        self.count_what_the_end_completes(index);
         let client = &mut self.clients[index];
         match client.state {
             State::Suspecting => self.conclude(index),
@@ -18,7 +19,7 @@ impl Crowd {
                 client.hang_up();
                 client.state = State::Away;
                 self.progress = self.now;
-                if self.may_call() {
+                if self.may_call(index) {
                     self.call(index);
                 }
             }
@@ -43,6 +44,10 @@ impl Crowd {
         {
             // Many servers do not say that they close. Here nothing can have been cut off.
             self.unannounced += 1;
+            return self.hung_up(index);
+        }
+        if is_done && self.has_said_that_it_closes(index) {
+            // With requests unread that it will not answer, its close is a reset.
             return self.hung_up(index);
         }
         let tls = secure::inner(error);

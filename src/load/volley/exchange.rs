@@ -120,7 +120,7 @@ impl Volley {
                 Some(oldest) => oldest,
                 None => return,
             },
-            Expected::Same | Expected::Other(_) | Expected::Others(_) => {
+            Expected::Same | Expected::Other(_) | Expected::Page(_) | Expected::Others(_) => {
                 let form = Form { stream: &self.work.sent, size: self.work.message as usize };
                 let begun = self.clients[index].begun;
                 let came = &self.input.bytes()[..n];

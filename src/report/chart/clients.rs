@@ -11,8 +11,14 @@ pub fn draw(result: &BenchResult) -> String {
     if result.rows.iter().all(|row| row.standings.is_empty()) {
         return String::new();
     }
+    words::files(result).into_iter().map(|file| pair(result, file)).collect()
+}
+
+/// Both, of the rows with one file, or without.
+fn pair(result: &BenchResult, file: Option<u64>) -> String {
     let cpu = Figure {
         id: "cpu",
+        file,
         title: words::metric(result, Metric::Cpu),
         good: "less is better",
         of: |standing| standing.cpu_per_message_ns,
@@ -21,8 +27,10 @@ pub fn draw(result: &BenchResult) -> String {
     };
     let rate = Figure {
         id: "rate",
+        file,
         title: match result.options.chat {
             Some(_) => "Deliveries per second",
+            None if words::fetches(result) => "Requests per second",
             None => "Messages per second",
         },
         good: "more is better",
@@ -35,6 +43,7 @@ pub fn draw(result: &BenchResult) -> String {
 
 struct Figure {
     id: &'static str,
+    file: Option<u64>,
     title: &'static str,
     good: &'static str,
     of: fn(&Standing) -> f64,
@@ -44,11 +53,19 @@ struct Figure {
 
 impl Figure {
     fn draw(&self, result: &BenchResult) -> String {
-        let standings = result.rows.iter().flat_map(|row| &row.standings);
+        let rows = || result.rows.iter().filter(|row| row.file_bytes == self.file);
+        let (id, title) = match self.file.filter(|_| result.options.files_bytes.len() > 1) {
+            Some(bytes) => {
+                let size = words::file_size(bytes);
+                (format!("{}-{bytes}", self.id), format!("{}, {size}", self.title))
+            }
+            None => (self.id.into(), self.title.into()),
+        };
+        let standings = rows().flat_map(|row| &row.standings);
         // From zero: a line twice as high stands for twice as much.
         let (_, most) = range(standings.map(self.of)).unwrap_or((0.0, 1.0));
         let up = Scale::linear(0.0, most * 1.08);
-        let mut counts: Vec<usize> = result.rows.iter().map(|row| row.clients).collect();
+        let mut counts: Vec<usize> = rows().map(|row| row.clients).collect();
         counts.sort_unstable();
         counts.dedup();
         let across = across(&counts);
@@ -57,7 +74,7 @@ impl Figure {
             "Over the number of {}, on a logarithmic axis. The table of all figures has the numbers.",
             words::crowds(result)
         );
-        let mut drawing = Drawing::new(self.id, "plot", 220.0, self.title, &description);
+        let mut drawing = Drawing::new(&id, "plot", 220.0, &title, &description);
         drawing.grid_across(&up, 5, self.tick);
         let ticks: Vec<(f64, String)> =
             counts.iter().map(|n| (across(*n), words::count(*n as u64))).collect();
@@ -65,7 +82,7 @@ impl Figure {
         // The baseline last, on top: it is what the others are compared with.
         for place in (0..result.contestants.len()).rev() {
             let mut points: Vec<(usize, f64)> = Vec::new();
-            for row in &result.rows {
+            for row in rows() {
                 let own = row.standings.iter().filter(|standing| standing.contestant == place);
                 points.extend(own.map(|standing| (row.clients, (self.of)(standing))));
             }
@@ -83,7 +100,7 @@ impl Figure {
                 drawing.mark(place, at, &tip);
             }
         }
-        panel(self.title, self.good, &drawing.finish(), words::crowds(result))
+        panel(&title, self.good, &drawing.finish(), words::crowds(result))
     }
 }
 

@@ -42,7 +42,7 @@ fn scale(result: &BenchResult) -> Scale {
 }
 
 fn group(result: &BenchResult, row: &Row, scale: &Scale, place: usize) -> String {
-    let clients = words::crowd(result, row.clients);
+    let clients = words::row(result, row);
     let mut out = format!("<figure class=\"forest\"><figcaption>{clients}</figcaption>\n");
     let mut lines = 0;
     for more in [false, true] {

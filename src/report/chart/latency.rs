@@ -51,7 +51,7 @@ pub fn draw(result: &BenchResult) -> String {
         let note = row
             .open_rate
             .map_or(String::new(), |rate| format!("at {}", words::open_rate(result, rate)));
-        let title = format!("{} {note}", words::crowd(result, row.clients));
+        let title = format!("{} {note}", words::row(result, row));
         let description = "Latency from the intended send time, on a logarithmic axis, over \
                            percentiles. The table of all figures has the numbers.";
         let mut drawing =
@@ -74,7 +74,7 @@ pub fn draw(result: &BenchResult) -> String {
                 drawing.small_mark(curve.place, at, &tip);
             }
         }
-        out += &panel(&words::crowd(result, row.clients), &note, &drawing.finish(), "percentile");
+        out += &panel(&words::row(result, row), &note, &drawing.finish(), "percentile");
     }
     out + "</div>\n"
 }

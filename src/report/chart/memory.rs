@@ -41,7 +41,7 @@ pub fn draw(result: &BenchResult) -> String {
 }
 
 fn group(result: &BenchResult, row: &Row, scale: &Scale, place: usize) -> String {
-    let clients = words::crowd(result, row.clients);
+    let clients = words::row(result, row);
     let mut out = format!("<figure class=\"memory\"><figcaption>{clients}</figcaption>\n");
     for standing in &row.standings {
         let Some(memory) = &standing.memory else { continue };

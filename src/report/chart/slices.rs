@@ -28,7 +28,7 @@ fn chart(result: &BenchResult, row: &Row, place: usize) -> Option<String> {
     let begin = row.rounds.iter().filter_map(span).fold(end, |begin, (from, _)| begin.min(from));
     let across = Scale::linear(begin, end);
 
-    let title = words::crowd(result, row.clients);
+    let title = words::row(result, row);
     let description = format!(
         "{} of every slice, over the time since the bench began. Shaded bands are rounds.",
         words::metric(result, Metric::Cpu)

@@ -15,7 +15,11 @@ pub struct BenchOptions {
     /// a line counts for each member that has heard it.
     #[serde(default)]
     pub chat: Option<ChatOptions>,
-    /// Bytes of a message; of a line in a room, those of its text.
+    /// Sizes of the files that were fetched over HTTP, a row for each with each number of clients;
+    /// none but for files. Messages are requests then.
+    #[serde(default)]
+    pub files_bytes: Vec<u64>,
+    /// Bytes of a message; of a line in a room, those of its text; of files, those of the first.
     pub size_bytes: u64,
     /// Whether messages were datagrams.
     #[serde(default)]
@@ -75,7 +79,7 @@ pub struct BenchResult {
     pub elapsed_s: f64,
     /// Who competed; the first is the baseline.
     pub contestants: Vec<Contestant>,
-    /// A row for each number of clients.
+    /// A row for each number of clients, and for each file.
     pub rows: Vec<Row>,
 }
 
@@ -107,12 +111,15 @@ pub struct Contestant {
     pub command: String,
 }
 
-/// All about one number of clients.
+/// All about one number of clients, and one file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// Connections to each server; of datagrams, sockets that send to it; in a chat, members of one room.
     pub clients: usize,
+    /// Bytes of the file that they fetched; `null` but for files.
+    #[serde(default)]
+    pub file_bytes: Option<u64>,
     /// Messages per second of the open-loop part, in a chat lines: what all contestants sustain.
     pub open_rate: Option<f64>,
     /// Why there are no more rounds.
@@ -147,6 +154,9 @@ pub struct Standing {
     pub cpu_per_message_ns: f64,
     /// Messages per second, in a chat deliveries, in the closed loop, median over the rounds.
     pub messages_per_second: f64,
+    /// Bytes of files per second in the closed loop, without heads; `null` but for files.
+    #[serde(default)]
+    pub body_bytes_per_second: Option<f64>,
     /// Context switches per message, in a chat per delivery, in the closed loop, median over the rounds; `null` where
     /// connections come and go, for a thread takes its count with it when it ends.
     pub switches_per_message: Option<f64>,

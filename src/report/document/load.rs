@@ -16,7 +16,7 @@ pub struct LoadOptions {
     /// How clients were spread over rooms; `null` but for IRC.
     #[serde(default)]
     pub rooms: Option<Rooms>,
-    /// Bytes of a message; of a line in a room, those of its text.
+    /// Bytes of a message; of a line in a room, those of its text; of a file, those of its body.
     pub size_bytes: u64,
     /// Messages in flight per client at most; `null` where the schedule alone decides.
     pub pipeline: Option<u64>,
@@ -45,7 +45,7 @@ pub struct LoadOptions {
     /// Local addresses that connections start from.
     pub source: Vec<String>,
     /// What should come back: `echo`, `sink`, `source`, `none` or `reply`; `others` where clients hear
-    /// in rooms what others say.
+    /// in rooms what others say; `file` where they fetch one over HTTP.
     pub expect: String,
     /// The text of each message; `null` for random bytes.
     pub message: Option<String>,
@@ -94,6 +94,9 @@ pub struct LoadResult {
     /// What was said in rooms; `null` but for IRC.
     #[serde(default)]
     pub chat: Option<Chat>,
+    /// What was fetched; `null` but for HTTP.
+    #[serde(default)]
+    pub http: Option<Http>,
     /// Connections that were established, TLS included; of datagrams, clients that were answered at all before
     /// the measured part.
     pub connected: u64,
@@ -138,6 +141,21 @@ pub struct Rooms {
     /// Whether those acknowledged at once what they had received, so that a server without TCP_NODELAY
     /// need not wait.
     pub quick_acks: bool,
+}
+
+/// What was fetched over HTTP. The file was fetched once before the run, too, to have something to
+/// compare with: that is in no count here.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Bytes of the file.
+    pub body_bytes: u64,
+    /// Bytes of it per second, over all clients; without heads. `null` where answers were not
+    /// compared, for they may have any length.
+    pub body_bytes_per_second: Option<f64>,
+    /// Connections that the server has closed between two answers, as it had said, in the measured
+    /// part: the client went on, on another one.
+    pub closes: u64,
 }
 
 /// What was said in rooms.

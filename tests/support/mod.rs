@@ -5,6 +5,7 @@
 pub mod certificate;
 pub mod chat_host;
 pub mod datagram;
+pub mod file_host;
 pub mod hall;
 pub mod http;
 pub mod irc;
@@ -13,6 +14,7 @@ pub mod load;
 pub mod ngircd;
 pub mod person;
 pub mod post;
+pub mod relay;
 pub mod run;
 pub mod secure;
 pub mod stranger;

@@ -8,23 +8,20 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::file_host::FileHost;
+use support::file_host::{FileHost, halfway, large, patience};
 use support::relay::Relay;
 use support::run::{Scratch, parsed};
 use support::tree::{Tree, sha_256, stretch};
 use support::way::{Way, in_every_way};
-use support::{PATIENCE, on_both_engines, pattern};
+use support::{on_both_engines, pattern};
 
-/// More than the buffers of all who are on the way can hold, so that an interruption is one.
+/// Bytes of a file that nobody interrupts.
 const LARGE: usize = 20_000_000;
 
-/// Where it is interrupted.
-const BREAK: u64 = 8_000_000;
-
-/// `program` run to its end, for which it has some patience more than we have.
+/// `program` run to its end, for which it has patience.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = assert_cmd::Command::new(program);
-    command.args(arguments).env("LC_ALL", "C.UTF-8").timeout(3 * PATIENCE).write_stdin(input);
+    command.args(arguments).env("LC_ALL", "C.UTF-8").timeout(patience()).write_stdin(input);
     let output = command.output().expect("it starts");
     assert!(output.status.code().is_some(), "{program} {arguments:?} does not end");
     output
@@ -68,6 +65,13 @@ fn tree() -> Tree {
     tree.directory("sub/deep").file("sub/a b%.txt", "spaces").file("sub/ü&<b>.txt", "markup");
     tree.file("sub/deep/100%.txt", "per cent").file("sub/deep/#1?.txt", "a fragment, a query");
     tree.file("sub/deep/a:b;c=d+e.txt", "colons").file("sub/deep/'\".txt", "quotes");
+    tree
+}
+
+/// A tree with one file that is interrupted on its way.
+fn film() -> Tree {
+    let tree = Tree::new();
+    tree.file("film.mkv", pattern(3, large()));
     tree
 }
 
@@ -136,17 +140,17 @@ in_every_way! {
 
     #[ignore = "needs curl"]
     fn curl_goes_on_with_a_download(way) {
-        let host = FileHost::with(way, tree(), &[]);
+        let host = FileHost::with(way, film(), &[]);
         let relay = Relay::to(host.address());
-        let (url, target) = (host.url_at(relay.address, "large"), target());
-        relay.breaks_after(BREAK);
+        let (url, target) = (host.url_at(relay.address, "film.mkv"), target());
+        relay.breaks_after(halfway());
         assert!(!try_curl(&host, &["-o", target.path(), &url]).status.success());
         let begun = fs::metadata(target.path()).expect("it has begun").len();
-        assert!(begun > BREAK / 2 && begun <= BREAK, "{begun}");
+        assert!(begun > halfway() / 2 && begun <= halfway(), "{begun}");
         relay.mend(host.address());
         let size = ["-C", "-", "-o", target.path(), "-w", "%{http_code} %{size_download}", &url];
-        assert_eq!(curl_says(&host, &size), format!("206 {}", LARGE as u64 - begun));
-        assert!(fs::read(target.path()).unwrap() == host.tree.read("large"));
+        assert_eq!(curl_says(&host, &size), format!("206 {}", large() as u64 - begun));
+        assert!(fs::read(target.path()).unwrap() == host.tree.read("film.mkv"));
     }
 
     #[ignore = "needs curl"]
@@ -218,7 +222,7 @@ in_every_way! {
     #[ignore = "needs curl"]
     fn curl_goes_on_with_an_upload(way) {
         let mut host = FileHost::writable(way);
-        let bytes = pattern(3, LARGE);
+        let bytes = pattern(3, large());
         let source = host.tree.base().join("source");
         fs::write(&source, &bytes).unwrap();
         let source = source.to_str().unwrap();
@@ -228,7 +232,7 @@ in_every_way! {
         // The line breaks; then the server is killed, and another one takes its place.
         let mut offset = 0;
         for round in 0..2 {
-            relay.breaks_after(BREAK);
+            relay.breaks_after(halfway());
             let first = offset.to_string();
             assert!(!try_curl(&host, &["-T", source, "-C", &first, &url]).status.success());
             assert_eq!(host.tree.read("film.mkv"), b"the old one");
@@ -239,7 +243,7 @@ in_every_way! {
             let head = curl_says(&host, &["-I", &url]);
             let told = field(&head, "Upload-Offset").unwrap_or_else(|| panic!("no offset: {head}"));
             let told: u64 = told.parse().unwrap();
-            assert!(told > offset && told < LARGE as u64, "{offset}, then {told}");
+            assert!(told > offset && told < large() as u64, "{offset}, then {told}");
             offset = told;
         }
         // Who begins behind what there is is told where to begin.
@@ -271,22 +275,22 @@ in_every_way! {
 
     #[ignore = "needs wget"]
     fn wget_goes_on_by_itself(way) {
-        let host = FileHost::with(way, tree(), &[]);
+        let host = FileHost::with(way, film(), &[]);
         let relay = Relay::to(host.address());
-        let (url, target) = (host.url_at(relay.address, "large"), target());
+        let (url, target) = (host.url_at(relay.address, "film.mkv"), target());
         let ca = format!("--ca-certificate={}", host.ca());
         let arguments = ["-nv", &ca, "-O", target.path()];
-        relay.breaks_after(BREAK);
+        relay.breaks_after(halfway());
         assert!(!run("wget", &[&arguments[..], &["-t", "1", &url]].concat(), b"").status.success());
         relay.mend(host.address());
         let output = run("wget", &[&arguments[..], &["-c", &url]].concat(), b"");
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{words}");
-        assert!(fs::read(target.path()).unwrap() == host.tree.read("large"), "{words}");
+        assert!(fs::read(target.path()).unwrap() == host.tree.read("film.mkv"), "{words}");
         // What it has, it leaves alone.
         let again = run("wget", &[&arguments[..], &["-c", &url]].concat(), b"");
         assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-        assert!(fs::read(target.path()).unwrap() == host.tree.read("large"));
+        assert!(fs::read(target.path()).unwrap() == host.tree.read("film.mkv"));
     }
 
     #[ignore = "needs wget"]

@@ -2,11 +2,29 @@
 //! to find it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::Process;
 use super::secure::Authority;
 use super::tree::Tree;
 use super::way::Way;
+use super::{PATIENCE, Process};
+
+/// Bytes of a file that is interrupted on its way: more than all buffers on it can hold. As many as
+/// the environment's SOCKLAB_TEST_BYTES says, for who wants to see a gigabyte go both ways.
+pub fn large() -> usize {
+    let wanted = std::env::var("SOCKLAB_TEST_BYTES").ok();
+    wanted.map_or(20_000_000, |bytes| bytes.parse().expect("SOCKLAB_TEST_BYTES is a number"))
+}
+
+/// Where it is interrupted.
+pub fn halfway() -> u64 {
+    large() as u64 / 5 * 2
+}
+
+/// So long it may take on its way.
+pub fn patience() -> Duration {
+    3 * PATIENCE + Duration::from_secs(large() as u64 / 5_000_000)
+}
 
 pub struct FileHost {
     pub server: Process,

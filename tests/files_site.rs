@@ -288,6 +288,7 @@ fn directories_are_listed_as_who_asks_would_have_them() {
     let site = site(&tree);
     let moved = get(&site, "/sub?sort=size", "");
     assert_eq!((moved.status, moved.field("Location")), (301, Some("/sub/?sort=size")));
+    assert_eq!(moved.field("Cache-Control"), Some("no-store"));
     let page = get(&site, "/sub/", "");
     assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert!(page.text().contains("&lt;script&gt;") && !page.text().contains("<script>"));

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod browser;
 pub mod certificate;
 pub mod chat_host;
 pub mod datagram;
+pub mod file_host;
 pub mod hall;
 pub mod http;
 pub mod http_host;
@@ -15,6 +17,7 @@ pub mod load;
 pub mod ngircd;
 pub mod person;
 pub mod post;
+pub mod relay;
 pub mod run;
 pub mod secure;
 pub mod stranger;

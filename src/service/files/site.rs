@@ -164,8 +164,10 @@ fn moved(request: &Request<'_>, path: &[u8]) -> Reply {
         place.extend(percent_encode(name, RESERVED));
     }
     let query = if request.query.is_empty() { "" } else { "?" };
+    // Browsers keep a redirect for good, and tomorrow there may be a file of this name.
     Reply::text(301, "it is a directory")
         .with("Location", format_args!("{place}/{query}{}", request.query))
+        .with("Cache-Control", "no-store")
 }
 
 /// A condition on what stands there, as the tree has it.

@@ -424,9 +424,15 @@ fn a_refusal_is_told_with_what_the_server_says_and_leaves_nothing() {
         let text = "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n";
         let answer = format!("HTTP/1.1 403 Forbidden\r\n{text}\r\nnot \u{1b}[2Jyou\nand more");
         door.caller().answers("GET /file", answer);
+        let answer =
+            "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\n404 Not Found: gone\n";
+        door.caller().answers("GET /file", answer);
     });
     let url = site.url("file");
     let why = format!("socklab: the server refused GET {url}: 403 Forbidden: not \u{fffd}[2Jyou\n");
+    failed_in_one_line(&home.run(&["get", &url]), &[&why]);
+    // What many of them say twice is told once.
+    let why = format!("socklab: the server refused GET {url}: 404 Not Found: gone\n");
     failed_in_one_line(&home.run(&["get", &url]), &[&why]);
     assert!(home.names().is_empty());
     site.join();

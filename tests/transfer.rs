@@ -200,6 +200,20 @@ fn a_server_may_give_less_than_the_rest() {
 }
 
 #[test]
+fn what_changes_between_two_parts_comes_anew() {
+    let (old, new) = (pattern(4, 1000), pattern(5, 700));
+    let (first, second) = (old[100..400].to_vec(), new.clone());
+    let (home, ending) = again(&old, 100, move |door| {
+        let mut caller = door.caller();
+        caller.answers("GET /file", partial("100-399/1000", TAG, &first));
+        let answer = whole(&format!("ETag: \"two\"\r\n{}", digest(&second)), &second);
+        assert_eq!(caller.answers("GET /file", answer).field("Range"), "bytes=400-");
+    });
+    arrived(&ending, &["file  700 B in ", "SHA-256 checked"]);
+    assert!(home.read("file") == new && home.names() == ["file"]);
+}
+
+#[test]
 fn what_has_changed_meanwhile_comes_anew() {
     let (old, new) = (pattern(5, 1000), pattern(6, 800));
     let sent = new.clone();

@@ -200,6 +200,20 @@ fn a_server_may_give_less_than_the_rest() {
 }
 
 #[test]
+fn what_changes_between_two_parts_comes_anew() {
+    let (old, new) = (pattern(4, 1000), pattern(5, 700));
+    let (first, second) = (old[100..400].to_vec(), new.clone());
+    let (home, ending) = again(&old, 100, move |door| {
+        let mut caller = door.caller();
+        caller.answers("GET /file", partial("100-399/1000", TAG, &first));
+        let answer = whole(&format!("ETag: \"two\"\r\n{}", digest(&second)), &second);
+        assert_eq!(caller.answers("GET /file", answer).field("Range"), "bytes=400-");
+    });
+    arrived(&ending, &["file  700 B in ", "SHA-256 checked"]);
+    assert!(home.read("file") == new && home.names() == ["file"]);
+}
+
+#[test]
 fn what_has_changed_meanwhile_comes_anew() {
     let (old, new) = (pattern(5, 1000), pattern(6, 800));
     let sent = new.clone();
@@ -424,9 +438,15 @@ fn a_refusal_is_told_with_what_the_server_says_and_leaves_nothing() {
         let text = "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n";
         let answer = format!("HTTP/1.1 403 Forbidden\r\n{text}\r\nnot \u{1b}[2Jyou\nand more");
         door.caller().answers("GET /file", answer);
+        let answer =
+            "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\n404 Not Found: gone\n";
+        door.caller().answers("GET /file", answer);
     });
     let url = site.url("file");
     let why = format!("socklab: the server refused GET {url}: 403 Forbidden: not \u{fffd}[2Jyou\n");
+    failed_in_one_line(&home.run(&["get", &url]), &[&why]);
+    // What many of them say twice is told once.
+    let why = format!("socklab: the server refused GET {url}: 404 Not Found: gone\n");
     failed_in_one_line(&home.run(&["get", &url]), &[&why]);
     assert!(home.names().is_empty());
     site.join();

@@ -187,6 +187,28 @@ fn a_part_that_does_not_fit_is_sent_anew() {
 }
 
 #[test]
+fn a_server_that_is_busy_with_the_last_attempt_is_asked_again() {
+    let home = home_with(b"hello");
+    let site = Site::of(|door| {
+        let mut caller = door.caller();
+        caller.answers("HEAD /a", bare("404 Not Found", "Upload-Offset: 2\r\n"));
+        caller.answers("PUT /a", bare("503 Service Unavailable", "Retry-After: 0\r\n"));
+        let mut caller = door.caller();
+        lets_in(&mut caller, "PUT /a");
+        assert_eq!(caller.body(3), b"llo");
+        caller.says(bare("201 Created", "Connection: close\r\n"));
+        drop(caller);
+        let mut caller = door.caller();
+        caller.answers("HEAD /a", NOT_FOUND);
+        caller.answers("PUT /a", bare("503 Service Unavailable", ""));
+    });
+    let url = site.url("a");
+    arrived(&home.run(&["put", "file", &url]), &["file  5 B, the last 3 B in "]);
+    failed_in_one_line(&home.run(&["put", "file", &url]), &["503 Service Unavailable"]);
+    site.join();
+}
+
+#[test]
 fn standard_input_is_sent_as_it_comes() {
     let home = Home::new();
     let input = pattern(6, 1_000_000);
@@ -460,7 +482,7 @@ fn files_come_from_nginx_and_are_gone_on_with() {
     let (home, port) = (Home::new(), port());
     // Slow, so that there is time to interrupt it.
     let _server =
-        nginx(&home, "location /slow/ { rewrite ^/slow(.*)$ $1 break; limit_rate 4m; }", port);
+        nginx(&home, "location /slow/ { rewrite ^/slow(.*)$ $1 break; limit_rate 8m; }", port);
     let file = pattern(12, LENGTH);
     home.write("site/file", &file);
     let fast = format!("http://127.0.0.1:{port}/file");

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressStyle};
 use socklab::client::transfer::{self, Scene, Stage};
 use socklab::load::driver::Length;
 use socklab::load::run::Plan;
@@ -15,10 +15,9 @@ use socklab::load::watch::Watch;
 /// Often enough to be alive, rarely enough to cost nothing.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// The bar of a file whose length is known, and of one that ends when it does.
-const KNOWN: &str = "{wide_msg} [{bar:24}] {decimal_bytes} of {decimal_total_bytes}, \
-                     {decimal_bytes_per_sec}, {eta}";
-const UNKNOWN: &str = "{spinner} {wide_msg} {decimal_bytes}, {decimal_bytes_per_sec}";
+/// A file whose length is known, and one that ends when it does.
+const KNOWN: &str = "{wide_msg} [{bar:24}] {prefix}";
+const UNKNOWN: &str = "{spinner} {wide_msg} {prefix}";
 
 /// A line that is gone when this is dropped.
 pub struct Progress {
@@ -69,23 +68,23 @@ impl Progress {
             return progress;
         }
         let (bar, watch) = (progress.bar.clone(), watch.clone());
-        let mut shown = Scene::default();
+        let (mut shown, mut pace) = (Scene::default(), Pace::at(0));
         progress.tell(move || {
-            let scene = watch.scene();
+            let (scene, done) = (watch.scene(), watch.done());
             if scene != shown {
                 bar.set_style(style(if scene.total.is_some() { KNOWN } else { UNKNOWN }));
                 bar.set_length(scene.total.unwrap_or(0));
-                bar.set_position(scene.start);
-                // What was there before says nothing about the rate.
-                bar.reset_eta();
                 bar.set_message(match scene.stage {
                     Stage::Asking => format!("{}: waiting for the server", scene.name),
                     Stage::Moving => scene.name.clone(),
                     Stage::Checking => format!("{}: checking", scene.name),
                 });
-                shown = scene;
+                // What was there before says nothing about the rate.
+                pace = Pace::at(scene.start);
             }
-            bar.set_position(watch.done());
+            bar.set_position(done);
+            bar.set_prefix(pace.told(done, scene.total));
+            shown = scene;
         });
         progress
     }
@@ -132,6 +131,43 @@ impl Drop for Progress {
             let _ = teller.join();
         }
         self.bar.finish_and_clear();
+    }
+}
+
+/// How fast a file moves, as far as the last second or two tell.
+struct Pace {
+    last: (Instant, u64),
+    /// Bytes per second.
+    rate: Option<f64>,
+}
+
+impl Pace {
+    fn at(done: u64) -> Pace {
+        Pace { last: (Instant::now(), done), rate: None }
+    }
+
+    /// `44.04 MB of 1.07 GB, 47.72 MB/s, 21s`.
+    fn told(&mut self, done: u64, total: Option<u64>) -> String {
+        let (now, (then, before)) = (Instant::now(), self.last);
+        let time = now.duration_since(then);
+        if time >= EVERY / 2 {
+            let rate = done.saturating_sub(before) as f64 / time.as_secs_f64();
+            self.rate = Some(self.rate.map_or(rate, |smooth| smooth + (rate - smooth) * 0.2));
+            self.last = (now, done);
+        }
+        let mut text = DecimalBytes(done).to_string();
+        if let Some(total) = total {
+            text += &format!(" of {}", DecimalBytes(total));
+        }
+        if let Some(rate) = self.rate.filter(|rate| *rate >= 1.0) {
+            text += &format!(", {}/s", DecimalBytes(rate as u64));
+            if let Some(total) = total {
+                let left = total.saturating_sub(done) as f64 / rate;
+                let left = Duration::try_from_secs_f64(left.ceil()).unwrap_or(Duration::MAX);
+                text += &format!(", {:#}", HumanDuration(left));
+            }
+        }
+        text
     }
 }
 

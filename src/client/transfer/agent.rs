@@ -202,7 +202,13 @@ pub(super) fn remark(incoming: &mut Incoming, head: &Head) -> (Option<String>, b
 }
 
 pub(super) fn refusal(method: &'static str, url: &Url, head: &Head, line: Option<String>) -> Error {
-    Error::Refused { method, url: url.to_string(), status: head.status_line(), line }
+    let status = head.status_line();
+    // Many servers repeat it there.
+    let line = line.and_then(|line| {
+        let rest = line.strip_prefix(&status).unwrap_or(&line).trim_start_matches([':', ' ']);
+        (!rest.is_empty()).then(|| rest.to_owned())
+    });
+    Error::Refused { method, url: url.to_string(), status, line }
 }
 
 /// Redirects that were followed.

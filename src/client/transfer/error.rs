@@ -126,7 +126,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable(why) | Error::Tls(why) | Error::InTheWay(why) => f.write_str(why),
-            Error::Broken(error) => write!(f, "the connection broke: {}", cause(error)),
+            Error::Broken(error) => {
+                write!(
+                    f,
+                    "the connection broke: {}; try again, or look at the server's log",
+                    cause(error)
+                )
+            }
             Error::Truncated(came, total) => {
                 write!(f, "the connection was cut after {}", size(*came))?;
                 match total {
@@ -135,7 +141,7 @@ impl fmt::Display for Error {
                 }
             }
             Error::NoAnswer => f.write_str(
-                "the server closed the connection without an answer; ask again, or look at its log",
+                "the server closed the connection without an answer; try again, or look at its log",
             ),
             Error::Silent(patience) => write!(
                 f,

@@ -80,42 +80,29 @@ impl Agent {
             }
         };
         let mut answer = self.fetch(url, left.as_ref())?;
-        let memory = || Memory::of(url, &answer.head, answer.total);
         let mut part = match left {
-            Some(mut part) => {
-                if answer.start == 0 {
-                    part.begin(memory())?;
-                }
-                part
-            }
-            None => Part::create(&target, memory())?,
+            Some(part) => part,
+            None => Part::create(&target, Memory::of(url, &answer.head, answer.total))?,
         };
-        let start = answer.start;
-        self.watch.begin(Stage::Moving, start, answer.total);
-        if part.memory.validator().is_some() {
-            self.watch.set(|scene| scene.kept = Kept::Part(part.path.clone()));
-        }
-        let follower = Follower::start(part.reader()?, part.length)
-            .map_err(|error| Error::Local("a second thread".into(), error))?;
+        let mut follower = self.lay(url, &answer, &mut part)?;
+        let mut start = answer.start;
         loop {
             if let Err(error) = self.receive(&mut answer, &mut part, &follower) {
                 self.line = None;
                 return Err(kept(error, &answer, part));
             }
-            match answer.total {
-                Some(total) if part.length < total => {
-                    if part.length == answer.start {
-                        return Err(Error::Malformed("a part that it gives has no bytes".into()));
-                    }
-                    // A server may give less than it was asked for at once (RFC 9110 §15.3.7).
-                    answer = self.fetch(url, Some(&part))?;
-                    if answer.start != part.length {
-                        return Err(Error::Malformed(
-                            "the file changed while it came; ask again".into(),
-                        ));
-                    }
-                }
-                _ => break,
+            if answer.total.is_none_or(|total| part.length >= total) {
+                break;
+            }
+            if part.length == answer.start {
+                return Err(Error::Malformed("a part that it gives has no bytes".into()));
+            }
+            // A server may give less than it was asked for at once (RFC 9110 §15.3.7); and what it has
+            // may change before it is asked again.
+            answer = self.fetch(url, Some(&part))?;
+            if answer.start == 0 {
+                follower = self.lay(url, &answer, &mut part)?;
+                start = 0;
             }
         }
         let length = part.length;
@@ -139,6 +126,19 @@ impl Agent {
             time: began.elapsed(),
             checked,
         }))
+    }
+
+    /// Makes the part ready for what comes behind it, or in place of it.
+    fn lay(&self, url: &Url, answer: &Answer, part: &mut Part) -> Result<Follower, Error> {
+        if answer.start == 0 {
+            part.begin(Memory::of(url, &answer.head, answer.total))?;
+        }
+        self.watch.begin(Stage::Moving, answer.start, answer.total);
+        let can_be_gone_on_with = part.memory.validator().is_some();
+        let kept = if can_be_gone_on_with { Kept::Part(part.path.clone()) } else { Kept::Nothing };
+        self.watch.set(|scene| scene.kept = kept);
+        Follower::start(part.reader()?, part.length)
+            .map_err(|error| Error::Local("a second thread".into(), error))
     }
 
     /// Asks until there is an answer with the file, or with what is missing of it behind `part`.
@@ -274,7 +274,7 @@ impl Agent {
                 Ok(None) => break,
                 Err(error) => {
                     self.line = None;
-                    return Err(with_total(error, &answer));
+                    return Err(Error::NotKept(Box::new(with_total(error, &answer))));
                 }
             }
         }

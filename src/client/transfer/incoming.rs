@@ -121,6 +121,13 @@ impl Incoming {
     }
 }
 
+impl Drop for Incoming {
+    /// Or the server would take the end of TCP for a cut.
+    fn drop(&mut self) {
+        self.receiver.leave();
+    }
+}
+
 /// The length of the head that begins here, up to the empty line. What was searched is not searched
 /// again, but for what may be half of its end.
 fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {

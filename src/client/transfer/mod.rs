@@ -54,7 +54,7 @@ impl fmt::Display for Done {
         }
         write!(f, " in {}", time(self.time))?;
         // The rate of what is over at once says nothing about the way.
-        if self.time >= Duration::from_millis(100) {
+        if self.time >= Duration::from_millis(100) && self.moved > 0 {
             write!(f, " ({}/s)", bytes(self.moved as f64 / self.time.as_secs_f64()))?;
         }
         match self.checked {

@@ -131,6 +131,7 @@ impl Agent {
             self.watch.set(|scene| scene.kept = Kept::AtServer);
         }
         let (mut hops, mut turns, mut expect) = (Hops::default(), 0, true);
+        let asked = Instant::now();
         let answer = loop {
             let answer = self.send(&mut source, &here, start, digest, expect)?;
             let again = source.length.is_some() && turns < MOST_TURNS;
@@ -166,6 +167,14 @@ impl Agent {
                     start = 0;
                 }
                 417 if expect => expect = false,
+                // One that has not noticed yet that the last attempt was interrupted.
+                503 if source.length.is_some() && asked.elapsed() < self.patience => {
+                    let Some(pause) = answer.head.number("Retry-After") else {
+                        return Err(agent::refusal("PUT", &here, &answer.head, answer.line));
+                    };
+                    debug!("the server is busy, and says when to ask again: in {pause} s");
+                    thread::sleep(Duration::from_secs(pause).min(self.patience));
+                }
                 _ => return Err(agent::refusal("PUT", &here, &answer.head, answer.line)),
             }
         };

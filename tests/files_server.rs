@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::thread;
 use std::time::Duration;
 
 use socklab::engine::Limits;
@@ -102,6 +103,23 @@ in_every_way! {
         for peer in &mut slow {
             assert!(hear(peer, "GET").body == bytes);
         }
+    }
+
+    fn nothing_is_said_in_the_midst_of_a_file(way) {
+        let tree = Tree::new();
+        let bytes = pattern(9, LARGE);
+        tree.file("large", &bytes);
+        let files = Files::open(&tree.at(""), Settings::default()).unwrap();
+        let step = Duration::from_millis(100);
+        let site = files.http(Deadlines { head: step, keep_alive: step, body: step });
+        let reached = way.start(site);
+        // The head of the second request is never whole, and its time is over before the file is.
+        let mut peer = reached.call();
+        peer.say(&[&request("GET", "/large", "")[..], b"GET /la"].concat());
+        peer.read_once(4096);
+        thread::sleep(5 * step);
+        assert!(hear(&mut peer, "GET").body == bytes);
+        assert_eq!(hear(&mut peer, "GET").status, 408);
     }
 
     fn a_refusal_is_heard_by_one_who_goes_on_sending(way) {

@@ -13,7 +13,7 @@ use socklab::service::http::{
     Answer, Content, Deadlines, Http, Intake, Method, Pending, Progress, Reply, Request, Site,
     Stream,
 };
-use socklab::session::Output;
+use socklab::session::{Output, Want};
 use support::http::{Dialogue, Response, ask, fetch, tempfile};
 
 const CHUNKS: [usize; 4] = [1, 100, 4096, Output::CHUNK];
@@ -108,7 +108,7 @@ impl Stream for Counter {
             5 => Ok(Progress::Later),
             200 => Ok(Progress::Done),
             n => {
-                write!(into, "number {n}\n")?;
+                writeln!(into, "number {n}")?;
                 Ok(Progress::More)
             }
         }
@@ -455,6 +455,36 @@ fn nobody_holds_a_seat_for_ever() {
         }
         assert_eq!(dialogue.is_over(), !lives, "{bytes} bytes a second");
     }
+}
+
+#[test]
+fn who_has_not_taken_an_answer_yet_is_not_late() {
+    let site = Shop::http();
+    let mut dialogue = Dialogue::open(&site, 1000);
+    let requests = b"GET /part HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20);
+    dialogue.tell(|session, out| session.receive(&requests, out));
+    assert_eq!(dialogue.want, Want::Write);
+    // It reads slowly, and its deadlines come and go meanwhile.
+    for seconds in [1, 30, 100] {
+        dialogue.now += Duration::from_secs(seconds);
+        dialogue.tell(|session, out| session.wake(out));
+        assert_eq!(dialogue.want, Want::Write);
+        dialogue.tell(|session, out| session.produce(out));
+    }
+    dialogue.go_on();
+    assert!(dialogue.responses(&["GET"; 20]).iter().all(|response| response.status == 200));
+    assert!(!dialogue.is_over());
+
+    // The last answer is on its way, and a part of the next head has come.
+    dialogue.said.clear();
+    dialogue.tell(|session, out| session.receive(b"GET /part HT", out));
+    dialogue.now += Duration::from_secs(30);
+    dialogue.tell(|session, out| session.wake(out));
+    assert_eq!((dialogue.want, &dialogue.said[..]), (Want::Write, &b""[..]));
+    dialogue.now += Duration::from_secs(1);
+    dialogue.tell(|session, out| session.produce(out));
+    dialogue.hear(b"TP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(dialogue.response("GET").status, 200);
 }
 
 #[test]

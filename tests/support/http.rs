@@ -55,7 +55,7 @@ impl Dialogue {
     }
 
     /// Until nothing can be done without the peer. What is waited for is waited for in no time.
-    fn go_on(&mut self) {
+    pub fn go_on(&mut self) {
         loop {
             match self.want {
                 Want::Read if self.unread.is_empty() => return,

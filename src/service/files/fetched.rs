@@ -45,7 +45,7 @@ pub(super) fn answer(
     let length = stat.len;
     let whole =
         || Reply::new(200, Content::File(file.clone(), 0..length)).with("Content-Type", &media);
-    let asked = request.fields.only("Range").unwrap_or_default();
+    let asked = request.fields.only("Range");
     let ranges = match asked {
         Some(range)
             if request.method == Method::Get

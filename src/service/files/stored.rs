@@ -25,12 +25,10 @@ pub(super) fn begin(site: &Files, request: &Request<'_>) -> Result<Answer, Reply
     }
     let digest = digest(request)?;
     let length = request.length();
-    let range = match fields.only("Content-Range") {
-        Ok(None) => None,
-        Ok(Some(range)) => ranges::of_content(range)
-            .filter(|(range, _)| length.is_none_or(|length| length == range.end - range.start)),
-        Err(()) => None,
-    };
+    let range = fields
+        .only("Content-Range")
+        .and_then(ranges::of_content)
+        .filter(|(range, _)| length.is_none_or(|length| length == range.end - range.start));
     if range.is_none() && fields.first("Content-Range").is_some() {
         return Err(refusal(
             request,

@@ -132,7 +132,7 @@ fn tags(fields: Fields<'_>, name: &str) -> Option<Tags> {
 
 /// A date that is none is no condition.
 fn date(fields: Fields<'_>, name: &str) -> Option<SystemTime> {
-    parse_date(fields.only(name).ok()??)
+    parse_date(fields.only(name)?)
 }
 
 fn parse_date(text: &[u8]) -> Option<SystemTime> {

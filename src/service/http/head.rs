@@ -226,13 +226,11 @@ impl<'a> Fields<'a> {
         self.all(name).next()
     }
 
-    /// The same, where it is given once; `Err` where more than once.
-    pub fn only(self, name: &str) -> Result<Option<&'a [u8]>, ()> {
+    /// The same, where there is no second one.
+    pub fn only(self, name: &str) -> Option<&'a [u8]> {
         let mut values = self.all(name);
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(()),
-            (value, None) => Ok(value),
-        }
+        let first = values.next();
+        first.filter(|_| values.next().is_none())
     }
 
     /// The elements of all lists of this name (RFC 9110, 5.6.1), without quoted strings.

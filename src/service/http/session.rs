@@ -39,12 +39,14 @@ pub struct Conversation {
     closing: bool,
     /// The peer says no more.
     eof: bool,
-    /// Something takes its time.
-    pausing: bool,
-    /// It is looked at again after this time.
+    /// What is wanted.
+    wanted: Want,
+    /// What takes its time is looked at again after this time.
     pause: Duration,
     /// When the engine was asked to wake it.
     alarm: Option<Instant>,
+    /// When the peer's time was over.
+    expired: Option<Instant>,
 }
 
 enum Stage {
@@ -100,9 +102,10 @@ impl Conversation {
             request: Asked::default(),
             closing: false,
             eof: false,
-            pausing: false,
+            wanted: Want::Read,
             pause: FIRST_PAUSE,
             alarm: None,
+            expired: None,
         }
     }
 }
@@ -131,6 +134,13 @@ impl Session for Conversation {
     }
 
     fn produce(&mut self, out: &mut Output) -> Want {
+        if let Some(expired) = self.expired.take() {
+            if out.now().saturating_duration_since(expired) < LONGEST_PAUSE {
+                return self.time_out(out);
+            }
+            // It was busy with the answer before, and nothing was read from it meanwhile.
+            self.since = out.now();
+        }
         let mut unheard = mem::take(&mut self.unheard);
         let (heard, stop) = self.advance(&unheard, out);
         if heard < unheard.len() {
@@ -142,38 +152,37 @@ impl Session for Conversation {
 
     fn eof(&mut self, out: &mut Output) -> Want {
         self.eof = true;
-        match self.stage {
-            _ if self.pausing => Want::Wait,
-            Stage::Head | Stage::Skip { .. } | Stage::Over => Want::Close,
-            Stage::Body { .. } => {
-                out.fail("HTTP: it left in the middle of a body");
-                Want::Close
-            }
-            Stage::Later(_) | Stage::Reply(_) => Want::Write,
+        if self.wanted == Want::Read && matches!(self.stage, Stage::Body { .. }) {
+            out.fail("HTTP: it left in the middle of a body");
+        }
+        match self.wanted {
+            Want::Read => Want::Close,
+            wanted => wanted,
         }
     }
 
     fn wake(&mut self, out: &mut Output) -> Want {
         self.alarm = None;
-        if self.pausing {
+        let is_over = self.deadline().is_some_and(|deadline| deadline <= out.now());
+        match self.wanted {
+            Want::Read if !is_over => self.want(Stop::Input, out),
+            Want::Read => {
+                // An answer may be on its way still, and what is said now goes behind it.
+                self.expired = Some(out.now());
+                self.wanted = Want::Write;
+                Want::Write
+            }
             // What is ready is said when there is room for it.
-            return Want::Write;
-        }
-        match self.deadline() {
-            Some(deadline) if deadline <= out.now() => self.time_out(out),
-            Some(_) => self.want(Stop::Input, out),
-            None => Want::Write,
+            Want::Wait | Want::Write => Want::Write,
+            Want::Close => Want::Close,
         }
     }
 
     fn drain(&mut self, _out: &mut Output) -> Want {
         self.closing = true;
-        match self.stage {
-            _ if self.pausing => Want::Wait,
-            Stage::Over => Want::Close,
-            Stage::Head if self.unheard.is_empty() => Want::Close,
-            Stage::Body { .. } | Stage::Skip { .. } if self.unheard.is_empty() => Want::Read,
-            _ => Want::Write,
+        match self.wanted {
+            Want::Read if matches!(self.stage, Stage::Head) => Want::Close,
+            wanted => wanted,
         }
     }
 }
@@ -265,8 +274,7 @@ impl Conversation {
 
     /// What is wanted once nothing can be done for now.
     fn want(&mut self, stop: Stop, out: &mut Output) -> Want {
-        self.pausing = stop == Stop::Pause;
-        match stop {
+        self.wanted = match stop {
             Stop::Over => Want::Close,
             Stop::Full => Want::Write,
             Stop::Pause => {
@@ -282,7 +290,8 @@ impl Conversation {
                 }
                 Want::Read
             }
-        }
+        };
+        self.wanted
     }
 
     /// An alarm that goes off too early looks for the deadline again, so that a busy peer does not

@@ -19,7 +19,8 @@
 //! 1. [`session`]: the contract, a page.
 //! 2. `service/echo.rs`, the shortest session, and `service/chargen.rs`, which has more to say than
 //!    fits at once. `service/chat/`, later on, is a large one: rooms in which sessions write to each
-//!    other, by mail.
+//!    other, by mail. `service/http/` is a protocol with a site behind it, and `service/files/` such a
+//!    site: what a session does whose answers lie on a slow disk.
 //! 3. `engine/listen.rs`: what has to be settled before anybody can call: address families, the
 //!    queue, options that are handed down.
 //! 4. [`engine::threads`]: one blocking thread per client. Each conversation reads top-down, and
@@ -31,9 +32,11 @@
 //!    whom not.
 //! 6. [`tls`]: a session around a session (`session.rs`), which neither services nor engines know.
 //! 7. [`client`]: one blocking connection, spoken to by a message, a pipe or a person;
-//!    [`client::datagram`], where nothing connects; and [`client::chat`], for rooms.
+//!    [`client::datagram`], where nothing connects; [`client::chat`], for rooms; and
+//!    [`client::transfer`], for files: `part.rs` and `put.rs` have the laws.
 //! 8. [`load`]: what is sent (`work`), when (`pace`) and how it is counted (`tally`), brought
-//!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch; by a `volley`,
+//!    together by a `crowd` of clients on a thread, which is an engine with a stopwatch (over HTTP with
+//!    `http`, which tells where an answer ends and whether it is the file); by a `volley`,
 //!    where each message is a datagram that may be lost, come twice or come late; and by `rooms` full
 //!    of talkers, where each hears what others say (IRC).
 //! 9. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome

@@ -106,7 +106,7 @@ mod tests {
             (Errno::DQUOT, "no space left"),
             (Errno::FBIG, "too large"),
             (Errno::AGAIN, "busy; try again later"),
-            (Errno::MFILE, "too many open files"),
+            (Errno::MFILE, "busy; try again later"),
             (Errno::IO, "input/output error"),
         ] {
             assert_eq!(Fault::from(errno).to_string(), told);

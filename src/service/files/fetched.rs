@@ -28,11 +28,11 @@ pub(super) fn answer(
     let version = Version { tag: tag.as_str(), modified: stat.modified() };
     let described = |reply: Reply| {
         let modified = date(version.modified.min(SystemTime::now()));
-        let reply = reply.with("ETag", format_args!("\"{tag}\"")).with("Last-Modified", modified);
-        match site.settings.writable {
-            true => reply.with("Cache-Control", "no-cache"),
-            false => reply,
-        }
+        reply
+            .with("ETag", format_args!("\"{tag}\""))
+            .with("Last-Modified", modified)
+            // Or browsers guess how long a file lasts, and show an old one meanwhile.
+            .with("Cache-Control", "no-cache")
     };
     match check(&Conditions::of(request), Some(&stat)) {
         Verdict::Holds => {}

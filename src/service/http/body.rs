@@ -39,6 +39,8 @@ struct Line {
     digits: u32,
     /// The digits are over.
     ended: bool,
+    /// What makes the rest of the line an extension, or a field, has come.
+    marked: bool,
     /// A CR has come, and only a LF may follow.
     cr: bool,
 }
@@ -118,26 +120,34 @@ impl Body {
                         (_, 0) => State::Trailer(Line::default()),
                         (_, size) => State::Chunk(size),
                     };
-                } else if !line.cr && !line.ended {
+                } else if !line.cr && !line.marked {
                     match (byte as char).to_digit(16) {
                         // Fifteen digits are more than any file has.
-                        Some(_) if line.digits == 15 => return Err(MALFORMED),
+                        Some(_) if line.ended || line.digits == 15 => return Err(MALFORMED),
                         Some(digit) => {
                             line.size = line.size << 4 | u64::from(digit);
                             line.digits += 1;
                         }
-                        // An extension follows.
-                        None if b";\t ".contains(&byte) && line.digits > 0 => line.ended = true,
+                        None if line.digits == 0 => return Err(MALFORMED),
+                        None if byte == b';' => line.marked = true,
+                        None if b"\t ".contains(&byte) => line.ended = true,
                         None => return Err(MALFORMED),
                     }
                 }
             }
             State::Trailer(line) => {
+                // A folded line goes on with what was before it.
+                if line.length == 0 && b"\t :".contains(&byte) {
+                    return Err(MALFORMED);
+                }
+                line.marked |= byte == b':';
                 if line.ends(byte)? {
                     self.trailers += 1;
                     self.state = match line.length {
                         0 => State::End,
-                        _ if self.trailers > MOST_TRAILERS => return Err(MALFORMED),
+                        _ if !line.marked || self.trailers > MOST_TRAILERS => {
+                            return Err(MALFORMED);
+                        }
                         _ => State::Trailer(Line::default()),
                     };
                 }

@@ -291,6 +291,10 @@ fn what_two_readers_could_read_in_two_ways_is_refused() {
         ),
         (
             400,
+            "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA : b\r\n\r\n",
+        ),
+        (
+            400,
             "PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nno field\r\n\r\n",
         ),
         (
@@ -332,6 +336,7 @@ fn what_is_known_and_what_is_not() {
         (501, "BREW /text HTTP/1.1\r\nHost: a\r\n\r\n"),
         (501, "get /text HTTP/1.1\r\nHost: a\r\n\r\n"),
         (417, "PUT /text HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n"),
+        (417, "PUT /text HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nExpect: miracles\r\n\r\n"),
         (200, "GET /text HTTP/1.0\r\n\r\n"),
         (200, "GET http://a:80/text HTTP/1.1\r\nHost: b\r\n\r\n"),
         (200, "GET HTTPS://a/text?query HTTP/1.1\r\nHost:\r\n\r\n"),

@@ -136,18 +136,20 @@ impl Body {
                 }
             }
             State::Trailer(line) => {
-                // A folded line goes on with what was before it.
-                if line.length == 0 && b"\t :".contains(&byte) {
-                    return Err(MALFORMED);
+                match byte {
+                    _ if line.marked => {}
+                    b':' if line.length > 0 => line.marked = true,
+                    b'\r' if line.length == 0 => {}
+                    b'\n' if line.cr => {}
+                    // The name of a field has no blanks, neither in front nor behind.
+                    byte if is_token(byte) => {}
+                    _ => return Err(MALFORMED),
                 }
-                line.marked |= byte == b':';
                 if line.ends(byte)? {
                     self.trailers += 1;
                     self.state = match line.length {
                         0 => State::End,
-                        _ if !line.marked || self.trailers > MOST_TRAILERS => {
-                            return Err(MALFORMED);
-                        }
+                        _ if self.trailers > MOST_TRAILERS => return Err(MALFORMED),
                         _ => State::Trailer(Line::default()),
                     };
                 }
@@ -170,6 +172,11 @@ impl Line {
         }
         Ok(false)
     }
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn most(left: u64, input: &[u8]) -> usize {

@@ -252,10 +252,15 @@ impl Request<'_> {
         }
     }
 
-    /// Whether the peer waits to be told that its body is wanted (RFC 9110, 10.1.1).
-    pub(super) fn expects_continue(&self) -> bool {
-        let expected = self.fields.first("Expect");
-        self.is_modern && expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    /// What the peer expects (RFC 9110, 10.1.1): to be told that its body is wanted, or `Err`,
+    /// something that nobody knows. HTTP/1.0 has no expectations.
+    pub(super) fn expects_continue(&self) -> Result<bool, Refusal> {
+        let mut expected = self.fields.list("Expect").filter(|_| self.is_modern).peekable();
+        let expects = expected.peek().is_some();
+        match expected.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+            true => Ok(expects),
+            false => refusal(417, "nothing but 100-continue can be expected"),
+        }
     }
 
     /// The length of its body, as far as that is known from its head.

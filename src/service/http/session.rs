@@ -344,12 +344,11 @@ impl Conversation {
         self.closing |= !request.keeps_alive();
         self.pause = FIRST_PAUSE;
         let body = Body::new(request.framing);
-        let is_expected = request.expects_continue();
-        let answer = match request.method {
-            Method::Unknown => Answer::Now(Reply::text(501, "this method is not known here")),
-            _ if request.is_modern && !is_expected && request.fields.first("Expect").is_some() => {
-                Answer::Now(Reply::text(417, "nothing but 100-continue can be expected"))
-            }
+        let expected = request.expects_continue();
+        let is_expected = expected != Ok(false);
+        let answer = match (request.method, expected) {
+            (Method::Unknown, _) => Answer::Now(Reply::text(501, "this method is not known here")),
+            (_, Err(refusal)) => Answer::Now(Reply::text(refusal.status, refusal.why)),
             _ => self.site.answer(request),
         };
         if let Answer::Take(intake) = answer {

@@ -512,3 +512,14 @@ fn what_load_says_of_nginx_is_what_its_log_says() {
         }
     }
 }
+
+#[test]
+fn a_bench_of_files_compares_our_engines() {
+    let folder = Folder::new();
+    let rows = ["--size", "1KiB,100KiB", "--clients", "3", "--max-time", "6s"];
+    let (code, text, complaint) = folder.bench(&rows).outlast();
+    assert_eq!(code, 0, "{complaint}");
+    for words in ["3 clients, 1 KiB", "3 clients, 100 KiB", "poll", "threads", "CPU per request"] {
+        assert!(text.contains(words), "{text}");
+    }
+}

@@ -66,6 +66,11 @@ impl FileHost {
         format!("{scheme}://{address}/{path}")
     }
 
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.way.tls
+    }
+
     /// The file with the certificate of who has signed that of the server.
     pub fn ca(&self) -> String {
         self.authority.file()

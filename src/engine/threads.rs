@@ -438,9 +438,9 @@ impl Server {
                 return Ok(());
             }
             explain!(
-                "{}: writes {} bytes and {from_file} of a file; if its peer does not read, it sleeps",
+                "{}: writes {} bytes; if its peer does not read, it sleeps",
                 connection.id,
-                rest.len()
+                rest.len() as u64 + from_file
             );
             // Asleep here while the peer does not read: this is the backpressure.
             let written = match &mut excerpt {

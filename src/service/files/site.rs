@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use log::{error, info};
 use percent_encoding::percent_encode;
@@ -11,8 +12,8 @@ use super::fault::Fault;
 use super::listing::text::RESERVED;
 use super::listing::{self, Order};
 use super::root::{Condition, Found, Root};
+use super::stat::Stat;
 use super::{Digests, clean, fetched, listed, stored, waiting};
-use crate::service::files::stat::Stat;
 use crate::service::http::conditions::{Conditions, Verdict, Version};
 use crate::service::http::{
     Answer, Content, Deadlines, Fields, Http, Method, Pending, Reply, Request, Site, reason,
@@ -55,7 +56,7 @@ impl Files {
 
     /// The same as a service.
     pub fn http(self, deadlines: Deadlines) -> Http {
-        Http::new(std::sync::Arc::new(self), deadlines)
+        Http::new(Arc::new(self), deadlines)
     }
 
     fn allowed(&self) -> &'static str {

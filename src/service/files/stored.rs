@@ -61,7 +61,6 @@ pub(super) fn begin(site: &Files, request: &Request<'_>) -> Result<Answer, Reply
         condition: condition(conditions),
         digests: site.digests.clone(),
         name: shown(&path),
-        page: false,
     })))
 }
 
@@ -86,7 +85,6 @@ struct Arriving {
     condition: Condition,
     digests: Digests,
     name: String,
-    page: bool,
 }
 
 impl Intake for Arriving {
@@ -97,7 +95,7 @@ impl Intake for Arriving {
             true => Err(Fault::Conflict("more came than the Content-Range says")),
             false => self.upload.write(piece),
         };
-        taken.map_err(|fault| tell(self.page, &fault))
+        taken.map_err(|fault| tell(false, &fault))
     }
 
     fn is_ready(&mut self) -> bool {
@@ -105,12 +103,12 @@ impl Intake for Arriving {
     }
 
     fn finish(self: Box<Self>) -> Box<dyn Pending> {
-        let Arriving { upload, end, condition, digests, name, page } = *self;
+        let Arriving { upload, end, condition, digests, name } = *self;
         let position = upload.position();
         match end {
             Some((end, _)) if position != end => {
                 return Box::new(Known(Some(tell(
-                    page,
+                    false,
                     &Fault::Conflict("less came than the Content-Range says"),
                 ))));
             }
@@ -137,7 +135,7 @@ impl Intake for Arriving {
                 }
             }
         };
-        Box::new(Job { job: upload.finish(condition), page, done: Some(done) })
+        Box::new(Job { job: upload.finish(condition), page: false, done: Some(done) })
     }
 }
 

@@ -149,7 +149,8 @@ fn a_datagram_costs_one_receive_one_send_and_one_wait_and_many_share_the_first()
     let calls = trace.finish();
     assert_eq!(count(&calls, &["recvmmsg"]), 1000, "{calls:?}");
     assert_eq!(count(&calls, &["sendmsg"]), 1000, "{calls:?}");
-    assert!((1000..1005).contains(&count(&calls, &WAIT)), "{calls:?}");
+    // The first may begin before strace comes, and the last ends after it has gone.
+    assert!((999..1005).contains(&count(&calls, &WAIT)), "{calls:?}");
     let trace = Trace::attach(&server, "batches");
     for _ in 0..20 {
         // Nobody is served until all have come.

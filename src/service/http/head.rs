@@ -135,11 +135,12 @@ pub(super) fn read<T>(
     Ok(Some(judge(&Request { method, name, target, query, fields, is_modern, framing }, length)))
 }
 
-/// Whether the first line ends as that of a request does, of any version.
+/// Whether the first line has a version where that of a request has it. What comes behind that may not
+/// have come yet, and does not count.
 fn names_version(input: &[u8]) -> bool {
     let line = input.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let mut words = line.split(|byte| *byte == b' ').skip(2);
-    words.next().is_some_and(|word| word.starts_with(b"HTTP/")) && words.next().is_none()
+    let third = line.split(|byte| *byte == b' ').nth(2);
+    third.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
 /// Path and query of a target in any form (RFC 9112, 3.2).

@@ -173,7 +173,10 @@ impl Session for Conversation {
                 Want::Write
             }
             // What is ready is said when there is room for it.
-            Want::Wait | Want::Write => Want::Write,
+            Want::Wait | Want::Write => {
+                self.wanted = Want::Write;
+                Want::Write
+            }
             Want::Close => Want::Close,
         }
     }

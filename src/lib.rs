@@ -68,5 +68,6 @@ pub mod observe;
 pub mod report;
 pub mod service;
 pub mod session;
+pub mod stress;
 pub mod tls;
 pub mod transport;

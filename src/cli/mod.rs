@@ -18,6 +18,7 @@ mod report;
 mod respawn;
 mod rooms;
 mod server;
+mod stress;
 mod tls;
 mod transfer;
 mod units;
@@ -39,8 +40,8 @@ use socklab::load::Failure as Unmeasured;
 Classic spelling: `socklab --mode server …` is `socklab server …`, and `socklab --mode client …` \
 is `socklab client …`.
 
-Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 wrong bytes came back, 4 a condition \
-of --fail-if or --slo was not met, 130 interrupted.")]
+Exit status: 0 fine, 1 failed while running, 2 wrong usage, 3 wrong bytes came back or a promise was \
+broken, 4 a condition of --fail-if or --slo was not met, 130 interrupted.")]
 struct Cli {
     #[command(flatten)]
     verbosity: Verbosity,
@@ -68,6 +69,7 @@ enum Command {
     Put(Box<transfer::Put>),
     Load(Box<load::Load>),
     Bench(Box<bench::Bench>),
+    Stress(Box<stress::Stress>),
     Report(report::Report),
     /// Print a completion script, to be sourced by SHELL
     Completions {
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Put(put) => put.run(),
         Command::Load(load) => load.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Stress(stress) => stress.run(),
         Command::Report(report) => report.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

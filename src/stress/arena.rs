@@ -1,0 +1,170 @@
+//! Where a hostile client meets a server: how it is called, what is known of its process, and what
+//! is asked of it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::own::Starter;
+use super::peer::Peer;
+use super::verdict::Breach;
+use crate::load::secure::Secure;
+use crate::load::watch::Watch;
+use crate::load::work::Stream;
+use crate::observe::ProcessTree;
+
+/// What a server speaks, as far as hostile clients care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Everything comes back.
+    Echo,
+    /// IRC.
+    Chat,
+    /// HTTP.
+    Files,
+    /// Something else: only what needs no answer is tried.
+    Other,
+}
+
+/// A server, and how its visitors behave.
+pub struct Arena {
+    /// Where it listens.
+    pub server: SocketAddr,
+    /// How it is called over TLS.
+    pub secure: Option<Secure>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Over HTTP, its name and a path that is there.
+    pub page: Option<(String, String)>,
+    /// How many connections a crowd has.
+    pub clients: usize,
+    /// How long anything may take. A promise that takes longer is broken.
+    pub patience: Duration,
+    /// Where what is sent comes from.
+    pub seed: u64,
+    /// How long those take that take as long as they are given.
+    pub duration: Duration,
+    /// Shared with whoever wants to end the run.
+    pub watch: Arc<Watch>,
+    /// Its process, where it is known.
+    pub process: Option<Mutex<ProcessTree>>,
+    /// How one more of its kind is started, where that is known.
+    pub starter: Option<Starter>,
+}
+
+/// The number of what somebody says who comes after all others.
+const AFTERWARDS: u64 = 999_983;
+
+/// What a server's processes use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Open descriptors.
+    pub files: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Resident memory and what the kernel holds for it, in bytes.
+    pub memory: u64,
+    /// CPU time so far.
+    pub cpu: Duration,
+}
+
+impl Arena {
+    /// Connects, and shakes hands where there is TLS.
+    pub fn call(&self) -> Result<Peer, Breach> {
+        let mut peer = self.connect()?;
+        peer.shake_hands()?;
+        Ok(peer)
+    }
+
+    /// Connects, and says not a byte.
+    pub fn connect(&self) -> Result<Peer, Breach> {
+        let stop = self.watch.stop.clone();
+        Ok(Peer::connect(self.server, self.secure.as_ref(), self.patience, stop)?)
+    }
+
+    /// Bytes that differ for each `number` and for each seed of the run.
+    pub fn pattern(&self, number: u64, length: usize) -> Vec<u8> {
+        let stream = Stream::seeded(self.seed);
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let piece = stream.piece(number as usize, bytes.len() as u64);
+            bytes.extend_from_slice(&piece[..piece.len().min(length - bytes.len())]);
+        }
+        bytes
+    }
+
+    /// What the server's processes use, where they are known.
+    pub fn usage(&self) -> Result<Option<Usage>, Breach> {
+        let Some(process) = &self.process else { return Ok(None) };
+        let mut tree = process.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = tree.memory()?;
+        let mut usage = Usage {
+            memory: held.resident + held.threads + held.page_tables + held.sockets,
+            cpu: tree.cpu()?,
+            ..Usage::default()
+        };
+        for pid in tree.pids() {
+            usage.files += entries(pid, "fd");
+            usage.threads += entries(pid, "task");
+        }
+        Ok(Some(usage))
+    }
+
+    /// The same, or why it cannot be tried.
+    pub fn needed_usage(&self) -> Result<Usage, Breach> {
+        let usage = self.usage()?;
+        usage.ok_or_else(|| Breach::skipped("the server's process is not known; give --pid PID"))
+    }
+
+    /// Waits until the server's process holds no more descriptors and threads than `before`, and
+    /// says how long that took; zero where the process is not known.
+    pub fn settles_to(&self, before: Option<Usage>) -> Result<Duration, Breach> {
+        let Some(before) = before else { return Ok(Duration::ZERO) };
+        let since = Instant::now();
+        loop {
+            let now = self.needed_usage()?;
+            if now.files <= before.files && now.threads <= before.threads {
+                return Ok(since.elapsed());
+            }
+            if since.elapsed() > self.patience {
+                return Err(Breach::broken(format!(
+                    "{} descriptors and {} threads more than before, though all have left",
+                    now.files.saturating_sub(before.files),
+                    now.threads.saturating_sub(before.threads)
+                )));
+            }
+            self.pause(Duration::from_millis(5))?;
+        }
+    }
+
+    /// Whether somebody new is served.
+    pub fn serves(&self) -> Result<(), Breach> {
+        let served = self.call().and_then(|mut peer| {
+            if self.protocol == Protocol::Echo {
+                peer.echoes(&self.pattern(AFTERWARDS, 64))?;
+            }
+            Ok(())
+        });
+        served.map_err(|breach| breach.of("who came afterwards"))
+    }
+
+    /// Sleeps, unless the user has had enough.
+    pub fn pause(&self, time: Duration) -> Result<(), Breach> {
+        match self.watch.stop.load(Ordering::Relaxed) {
+            true => Err(Breach::Interrupted),
+            false => {
+                std::thread::sleep(time);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn entries(pid: Pid, of: &str) -> usize {
+    // It may have ended meanwhile.
+    fs::read_dir(format!("/proc/{pid}/{of}")).map_or(0, Iterator::count)
+}

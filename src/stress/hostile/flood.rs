@@ -1,0 +1,46 @@
+//! Who sends as fast as it can, and reads as fast as it is answered.
+
+use std::time::Instant;
+
+use crate::report::numbers::bytes;
+use crate::stress::arena::{Arena, Protocol};
+use crate::stress::verdict::Outcome;
+use crate::stress::{Hostile, Needs};
+
+pub const FLOOD: Hostile = Hostile {
+    name: "flood",
+    fault: "a server that reads one client until it has no more to say starves all others",
+    does: "sends without a pause, and reads all that comes, while a neighbour sends a message now \
+           and then",
+    holds: "the neighbour is answered; the figure is how soon",
+    seen_in: "event loops that read until EAGAIN: early libevent echo examples, node's net before \
+              its read limit",
+    needs: Needs::of(Protocol::Echo),
+    visit,
+};
+
+/// What it is ahead of its answers.
+const WINDOW: usize = 1 << 20;
+
+fn visit(arena: &Arena) -> Outcome {
+    let chunk = arena.pattern(1, 64 * 1024);
+    let since = Instant::now();
+    let (flooded, neighbour) = arena.beside_a_witness(|| {
+        let mut peer = arena.call()?;
+        let (mut said, mut heard) = (0, 0);
+        while since.elapsed() < arena.duration {
+            while said - heard < WINDOW {
+                peer.begin(&chunk);
+                said += chunk.len();
+            }
+            let back = peer.hear(chunk.len())?;
+            crate::stress::peer::compare(&chunk, &back)?;
+            heard += back.len();
+        }
+        let owed: Vec<u8> = chunk.repeat((said - heard) / chunk.len());
+        peer.finish(&owed)?;
+        Ok(said)
+    })?;
+    let rate = flooded as f64 / since.elapsed().as_secs_f64();
+    Ok(format!("beside {}/s a neighbour was answered in {}", bytes(rate), neighbour.told()))
+}

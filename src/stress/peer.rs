@@ -1,0 +1,423 @@
+//! A connection of a hostile client: it says and hears when it is told to, and only then, over TCP
+//! or TLS, and never waits longer than its patience.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustls::ClientConnection;
+use socket2::SockRef;
+
+use crate::failure::{cause, time};
+use crate::load::secure::Secure;
+use crate::report::numbers::count;
+
+/// Milliseconds after which somebody who waits looks whether the user has had enough.
+const GLANCE: u8 = 100;
+
+/// How a conversation went wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// Nobody took the call.
+    Refused(io::Error),
+    /// Nothing moved for the whole patience, while this was waited for.
+    Silent(&'static str, Duration),
+    /// The server said its last word, of so many bytes that were due.
+    Left {
+        /// Bytes that came.
+        came: usize,
+        /// Bytes that were waited for.
+        due: usize,
+    },
+    /// The connection broke, while this was done.
+    Broken(&'static str, io::Error),
+    /// The byte at this place differs from what was due there.
+    Wrong {
+        /// From the first byte that was compared.
+        offset: usize,
+        /// What was due.
+        due: u8,
+        /// What came.
+        came: u8,
+    },
+    /// So many bytes came that nobody had asked for.
+    Extra(usize),
+    /// The run was interrupted.
+    Interrupted,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Refused(error) => write!(f, "cannot connect: {}", cause(error)),
+            Fault::Silent(what, patience) => {
+                write!(f, "nothing moved for {} while {what}", time(*patience))
+            }
+            Fault::Left { came, due } => write!(
+                f,
+                "the server ended the conversation after {} of {} bytes",
+                count(*came as u64),
+                count(*due as u64)
+            ),
+            Fault::Broken(what, error) => write!(f, "{} while {what}", cause(error)),
+            Fault::Wrong { offset, due, came } => {
+                write!(f, "byte {} is 0x{came:02x} in place of 0x{due:02x}", count(*offset as u64))
+            }
+            Fault::Extra(bytes) => {
+                write!(f, "{} bytes came that were not asked for", count(*bytes as u64))
+            }
+            Fault::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+/// One connection.
+pub struct Peer {
+    /// Its socket, which never blocks: for what only a socket can do.
+    pub socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    patience: Duration,
+    stop: Arc<AtomicBool>,
+    /// What the kernel has not taken yet.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// What came and was not asked for yet.
+    heard: Vec<u8>,
+    /// The sending half is to be closed once all is sent.
+    closes: bool,
+    ended: bool,
+    broken: Option<ErrorKind>,
+}
+
+impl Peer {
+    /// Connects, and says nothing: over TLS not even hello.
+    pub fn connect(
+        server: SocketAddr,
+        secure: Option<&Secure>,
+        patience: Duration,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Peer, Fault> {
+        let socket = TcpStream::connect_timeout(&server, patience).map_err(Fault::Refused)?;
+        Peer::over(socket, secure, patience, stop)
+    }
+
+    /// The same over a socket that is connected already.
+    pub fn over(
+        socket: TcpStream,
+        secure: Option<&Secure>,
+        patience: Duration,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Peer, Fault> {
+        let prepared = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+        prepared.map_err(Fault::Refused)?;
+        let tls = secure.map(|secure| {
+            let connection = secure.connector.connection(&secure.host);
+            connection.map_err(|why| Fault::Refused(io::Error::other(why)))
+        });
+        let tls = tls.transpose()?.map(|mut connection| {
+            connection.set_buffer_limit(None);
+            Box::new(connection)
+        });
+        Ok(Peer {
+            socket,
+            tls,
+            patience,
+            stop,
+            unsent: Vec::new(),
+            sent: 0,
+            heard: Vec::new(),
+            closes: false,
+            ended: false,
+            broken: None,
+        })
+    }
+
+    /// Shakes hands, where there is TLS.
+    pub fn shake_hands(&mut self) -> Result<(), Fault> {
+        self.until("shaking hands", |peer| {
+            let done = !peer.tls.as_ref().is_some_and(|tls| tls.is_handshaking());
+            match (done, peer.ended) {
+                (false, true) => Err(Fault::Left { came: 0, due: 1 }),
+                _ => Ok(done),
+            }
+        })?;
+        self.push();
+        Ok(())
+    }
+
+    /// The same peer with another patience.
+    pub fn patient_for(mut self, patience: Duration) -> Peer {
+        self.patience = patience;
+        self
+    }
+
+    /// Says all of `bytes`, and hears nothing meanwhile.
+    pub fn say(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.add(bytes);
+        let mut since = Instant::now();
+        while !self.all_sent() {
+            if self.push() {
+                since = Instant::now();
+            } else if let Some(kind) = self.broken {
+                return Err(Fault::Broken("sending", kind.into()));
+            } else {
+                self.wait(PollFlags::POLLOUT, since, "the server did not read")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says as much of `bytes` as the kernel takes at once, which may be nothing, and how much that
+    /// was. Over TLS all of it counts as said, and what the kernel did not take goes out later.
+    pub fn offer(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        if !self.all_sent() {
+            self.push();
+        }
+        let taken = match (self.all_sent(), &self.tls) {
+            (false, _) => 0,
+            (true, None) => match self.socket.write(bytes) {
+                Ok(n) => n,
+                Err(error) if is_not_yet(&error) => 0,
+                Err(error) => {
+                    self.broken = Some(error.kind());
+                    0
+                }
+            },
+            (true, Some(_)) => {
+                self.add(bytes);
+                self.push();
+                bytes.len()
+            }
+        };
+        match self.broken {
+            Some(kind) => Err(Fault::Broken("sending", kind.into())),
+            None => Ok(taken),
+        }
+    }
+
+    /// Says `bytes` as far as that goes now, and the rest while it hears.
+    pub fn begin(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        self.push();
+    }
+
+    /// Hears exactly so many bytes, while what was begun goes out.
+    pub fn hear(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
+        self.until("waiting for its answer", |peer| match peer.heard.len() >= length {
+            false if peer.ended => Err(Fault::Left { came: peer.heard.len(), due: length }),
+            enough => Ok(enough),
+        })?;
+        Ok(self.heard.drain(..length).collect())
+    }
+
+    /// Hears one line, without its end, while what was begun goes out.
+    pub fn hear_line(&mut self) -> Result<Vec<u8>, Fault> {
+        let mut end = None;
+        self.until("waiting for a line", |peer| {
+            end = peer.heard.iter().position(|&byte| byte == b'\n');
+            match end {
+                None if peer.ended => Err(Fault::Left { came: peer.heard.len(), due: 1 }),
+                end => Ok(end.is_some()),
+            }
+        })?;
+        let mut line: Vec<u8> = self.heard.drain(..=end.unwrap_or_default()).collect();
+        line.truncate(line.len() - 1);
+        line.pop_if(|byte| *byte == b'\r');
+        Ok(line)
+    }
+
+    /// Says `bytes` while it hears, and compares what comes back.
+    pub fn echoes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.begin(bytes);
+        let back = self.hear(bytes.len())?;
+        compare(bytes, &back)
+    }
+
+    /// One read, of so many bytes at most, as they come over the network: how many that were. None
+    /// came yet where it is 0; look at [`Peer::has_ended`].
+    pub fn sip(&mut self, most: usize) -> usize {
+        self.pull(most)
+    }
+
+    /// Takes what has come so far.
+    pub fn take_heard(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Says that this was all, with what was said last in the same segment where it fits.
+    pub fn end(&mut self) {
+        match &mut self.tls {
+            Some(tls) => tls.send_close_notify(),
+            None => self.closes = true,
+        }
+        self.push();
+    }
+
+    /// Everything until the server's end, while what was begun goes out.
+    pub fn rest(&mut self) -> Result<Vec<u8>, Fault> {
+        self.until("waiting for the server's end", |peer| Ok(peer.ended))?;
+        match self.broken {
+            Some(kind) => Err(Fault::Broken("waiting for the server's end", kind.into())),
+            None => Ok(self.take_heard()),
+        }
+    }
+
+    /// Ends, hears everything, and compares it with what was due.
+    pub fn finish(&mut self, due: &[u8]) -> Result<(), Fault> {
+        self.end();
+        let rest = self.rest()?;
+        compare(due, &rest)?;
+        match (rest.len(), due.len()) {
+            (came, due) if came < due => Err(Fault::Left { came, due }),
+            (came, due) if came > due => Err(Fault::Extra(came - due)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the server has said its last word, as far as was heard.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Why the connection is broken, if it is.
+    pub fn broken(&self) -> Option<ErrorKind> {
+        self.broken
+    }
+
+    /// Leaves with a reset (RST) instead of an end.
+    pub fn reset(self) {
+        // Where it cannot be set, the connection is reset already.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Whether everything that was said is with the kernel.
+    fn all_sent(&self) -> bool {
+        self.sent == self.unsent.len()
+    }
+
+    /// Moves bytes both ways until `done`, or for the whole patience nothing has moved. After the
+    /// server's end `done` has to say either.
+    fn until(
+        &mut self,
+        what: &'static str,
+        mut done: impl FnMut(&Peer) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        let mut since = Instant::now();
+        loop {
+            if done(self)? {
+                return Ok(());
+            }
+            let moved = self.push() | (self.pull(65_536) > 0);
+            if moved {
+                since = Instant::now();
+            } else if !self.ended {
+                let out = if self.all_sent() { PollFlags::empty() } else { PollFlags::POLLOUT };
+                self.wait(PollFlags::POLLIN | out, since, what)?;
+            }
+        }
+    }
+
+    /// Sleeps until the socket has news, as long as there is patience.
+    fn wait(&self, flags: PollFlags, since: Instant, what: &'static str) -> Result<(), Fault> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Fault::Interrupted);
+        }
+        if since.elapsed() >= self.patience {
+            return Err(Fault::Silent(what, self.patience));
+        }
+        let _ = poll(&mut [PollFd::new(self.socket.as_fd(), flags)], PollTimeout::from(GLANCE));
+        Ok(())
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        match &mut self.tls {
+            Some(tls) => {
+                tls.writer().write_all(bytes).expect("its buffer has no limit");
+            }
+            None => self.unsent.extend_from_slice(bytes),
+        }
+    }
+
+    /// Writes as far as the kernel takes it. Whether it took anything.
+    fn push(&mut self) -> bool {
+        if let Some(tls) = &mut self.tls {
+            while tls.wants_write() {
+                tls.write_tls(&mut self.unsent).expect("memory takes everything");
+            }
+        }
+        let mut moved = false;
+        while !self.all_sent() && self.broken.is_none() {
+            match self.socket.write(&self.unsent[self.sent..]) {
+                Ok(n) => (self.sent, moved) = (self.sent + n, true),
+                Err(error) if is_not_yet(&error) => return moved,
+                Err(error) => self.broken = Some(error.kind()),
+            }
+        }
+        (self.unsent, self.sent) = (Vec::new(), 0);
+        if std::mem::take(&mut self.closes) {
+            // The server may have left.
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
+        moved
+    }
+
+    /// One read. How many bytes came.
+    fn pull(&mut self, most: usize) -> usize {
+        let mut bytes = vec![0; most];
+        match self.socket.read(&mut bytes) {
+            Ok(0) => {
+                // Over TLS an end has to be announced.
+                if self.tls.is_some() && !self.ended {
+                    self.broken = self.broken.or(Some(ErrorKind::UnexpectedEof));
+                }
+                self.ended = true;
+                0
+            }
+            Ok(n) => {
+                self.take(&bytes[..n]);
+                n
+            }
+            Err(error) if is_not_yet(&error) => 0,
+            Err(error) => {
+                (self.broken, self.ended) = (Some(error.kind()), true);
+                0
+            }
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        let Some(tls) = &mut self.tls else {
+            return self.heard.extend_from_slice(bytes);
+        };
+        while !bytes.is_empty() {
+            let read = tls.read_tls(&mut bytes).unwrap_or(0);
+            let Ok(state) = tls.process_new_packets() else {
+                (self.broken, self.ended) = (Some(ErrorKind::InvalidData), true);
+                return;
+            };
+            self.ended |= state.peer_has_closed();
+            // Nothing more for now, or the end: neither is a fault here.
+            let _ = tls.reader().read_to_end(&mut self.heard);
+            if read == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// The first difference between what was `due` and what `came` of it.
+pub fn compare(due: &[u8], came: &[u8]) -> Result<(), Fault> {
+    match due.iter().zip(came).position(|(due, came)| due != came) {
+        Some(offset) => Err(Fault::Wrong { offset, due: due[offset], came: came[offset] }),
+        None => Ok(()),
+    }
+}
+
+fn is_not_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

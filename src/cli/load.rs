@@ -633,7 +633,8 @@ pub fn message(text: &str) -> Result<usize, String> {
     }
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+/// So many per second.
+pub fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (1e-3..=1e9).contains(&rate) => Ok(rate),
         Ok(_) => Err("a rate is 0.001 to 1e9".into()),

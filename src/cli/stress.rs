@@ -19,7 +19,8 @@ use socklab::load::watch::Watch;
 use socklab::observe::{DYING, Launcher, ProcessTree, Started};
 use socklab::stress::arena::{Arena, Protocol};
 use socklab::stress::hostile::ALL;
-use socklab::stress::verdict::{Breach, Verdict, Visit};
+use socklab::stress::mix::Mix;
+use socklab::stress::verdict::{Breach, Outcome, Verdict, Visit};
 use socklab::stress::{Hostile, Starter};
 use socklab::tls::{Connector, client};
 
@@ -30,6 +31,12 @@ use super::{Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units};
 
 /// A promise was broken. The same status as wrong bytes have.
 const BROKEN: u8 = WRONG_BYTES;
+
+/// Good clients of a mix.
+const GOOD: usize = 1000;
+
+/// What they are called in the report.
+const GOOD_CLIENTS: &str = "good clients";
 
 /// Files that our servers of files have: what fits into an answer at once, and what does not.
 const SIZES: [u64; 2] = [1 << 10, 16 << 20];
@@ -84,6 +91,18 @@ pub struct Stress {
     /// Seed of what is sent
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Send all clients at once, again and again for --duration, beside good ones, all of whose bytes are
+    /// compared; without those that take all there is
+    #[arg(long)]
+    mix: bool,
+    /// Good clients of the mix [default: 1000]
+    #[arg(long, value_name = "N", requires = "mix",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    good: Option<usize>,
+    /// Messages (in a chat, lines) per second over all good clients [default: one for each; in a chat, one
+    /// for 50]
+    #[arg(long, value_name = "R", requires = "mix", value_parser = super::load::rate)]
+    rate: Option<f64>,
     /// Write a line of JSON for each visit to FILE, or to standard output with `-`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -200,6 +219,10 @@ impl Stress {
             (self.only.is_empty() || self.only.iter().any(|one| one.name == hostile.name))
                 && hostile.needs.are_met_by(&arena)
         };
+        if self.mix {
+            let asked = ALL.iter().filter(asked).filter(|hostile| !hostile.needs.alone);
+            return self.mix(place, &arena, asked.collect(), report);
+        }
         for hostile in ALL.iter().filter(asked) {
             let progress = Progress::new();
             progress.say(format!("{}: {}", place.name, hostile.name));
@@ -210,7 +233,13 @@ impl Stress {
                 break;
             }
             let broken = matches!(outcome, Err(Breach::Broken(_)));
-            report.add(self, place, &arena, hostile, since.elapsed(), outcome)?;
+            let row = Row {
+                client: hostile.name,
+                holds: hostile.holds,
+                again: self.again(place, &format!("--only {}", hostile.name)),
+                took: since.elapsed(),
+            };
+            report.add(place, &arena, row, outcome)?;
             let patience = if broken { DYING } else { Duration::ZERO };
             let ended = started.as_mut().and_then(|started| started.ended_within(patience));
             if let Some(how) = ended {
@@ -284,6 +313,7 @@ impl Stress {
             watch: watch.clone(),
             process: None,
             starter: None,
+            is_crowded: false,
         }
     }
 }
@@ -367,12 +397,10 @@ impl Report {
 
     fn add(
         &mut self,
-        stress: &Stress,
         place: &Place,
         arena: &Arena,
-        hostile: &Hostile,
-        took: Duration,
-        outcome: Result<String, Breach>,
+        row: Row,
+        outcome: Outcome,
     ) -> Result<(), Failure> {
         let (verdict, figure) = match outcome {
             Ok(figure) => (Verdict::Pass, figure),
@@ -381,16 +409,16 @@ impl Report {
             Err(Breach::Interrupted) => return Ok(()),
         };
         self.counts[verdict as usize] += 1;
-        let reproduce = stress.again(place, hostile);
+        let Row { client, holds, again, took } = row;
         let word = match verdict {
             Verdict::Pass => "pass",
             Verdict::Fail => "FAIL",
             Verdict::Skip => "skip",
         };
-        let mut text = format!("  {word}  {:<18} {figure}\n", hostile.name);
+        let mut text = format!("  {word}  {:<18} {figure}\n", client);
         if verdict == Verdict::Fail {
-            let _ = writeln!(text, "        promised: {}", hostile.holds);
-            let _ = writeln!(text, "        again:    {reproduce}");
+            let _ = writeln!(text, "        promised: {holds}");
+            let _ = writeln!(text, "        again:    {again}");
         }
         self.say(&text)?;
         if let Some(json) = &mut self.json {
@@ -398,11 +426,11 @@ impl Report {
                 schema: Visit::SCHEMA,
                 server: place.name.clone(),
                 target: arena.server.to_string(),
-                client: hostile.name,
+                client,
                 verdict,
                 figure,
                 seconds: took.as_secs_f64(),
-                reproduce,
+                reproduce: again,
             };
             let line = serde_json::to_string(&visit).expect("it has string keys");
             writeln!(json, "{line}").map_err(|error| format!("cannot write JSON: {error}"))?;
@@ -428,14 +456,65 @@ impl Report {
 }
 
 impl Stress {
-    /// The command that sends one client to one place again.
-    fn again(&self, place: &Place, hostile: &Hostile) -> String {
+    /// The command that does the same at one place again.
+    fn again(&self, place: &Place, what: &str) -> String {
         let pid = self.pid.map(|pid| format!(" --pid {pid}")).unwrap_or_default();
         format!(
-            "socklab stress {}{pid} --only {} --clients {} --seed {}",
-            place.arguments, hostile.name, self.clients, self.seed
+            "socklab stress {}{pid} {what} --clients {} --seed {}",
+            place.arguments, self.clients, self.seed
         )
     }
+
+    fn mix(
+        &self,
+        place: &Place,
+        arena: &Arena,
+        hostile: Vec<&'static Hostile>,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let good = self.good.unwrap_or(GOOD);
+        let each = if arena.protocol == Protocol::Chat { 0.02 } else { 1.0 };
+        let rate = self.rate.unwrap_or(good as f64 * each);
+        let mix = Mix { good, rate, hostile, duration: self.duration };
+        let progress = Progress::new();
+        progress.say(format!(
+            "{}: {good} good clients and {} hostile ones",
+            place.name,
+            mix.hostile.len()
+        ));
+        let since = Instant::now();
+        let mixed = mix.run(arena);
+        drop(progress);
+        let row = |client, holds| Row {
+            client,
+            holds,
+            again: self.again(place, &format!("--mix --good {good} --rate {rate}")),
+            took: since.elapsed(),
+        };
+        let good = row(GOOD_CLIENTS, "good clients are served whatever others do");
+        let mixed = match mixed {
+            Ok(mixed) => mixed,
+            Err(breach) => return report.add(place, arena, good, Err(breach)),
+        };
+        report.add(place, arena, good, mixed.good)?;
+        for (hostile, visits, outcome) in mixed.visits {
+            let outcome = outcome.map(|last| format!("{visits}×; the last: {last}"));
+            report.add(place, arena, row(hostile.name, hostile.holds), outcome)?;
+        }
+        if let Some(outcome) = mixed.afterwards {
+            let row = row("afterwards", "nothing is left of who has left");
+            report.add(place, arena, row, outcome)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is said of one client.
+struct Row {
+    client: &'static str,
+    holds: &'static str,
+    again: String,
+    took: Duration,
 }
 
 fn listed() -> String {

@@ -54,6 +54,8 @@ pub struct Arena {
     pub process: Option<Mutex<ProcessTree>>,
     /// How one more of its kind is started, where that is known.
     pub starter: Option<Starter>,
+    /// Whether others are there, so that what its process uses is not for one visitor to judge.
+    pub is_crowded: bool,
 }
 
 /// The number of what somebody says who comes after all others.
@@ -95,6 +97,34 @@ impl Arena {
             bytes.extend_from_slice(&piece[..piece.len().min(length - bytes.len())]);
         }
         bytes
+    }
+
+    /// The same arena for many visitors at once.
+    pub(super) fn crowded(&self) -> Arena {
+        Arena { is_crowded: true, ..self.bare() }
+    }
+
+    /// The same, of which nothing is known but how it is called.
+    pub(super) fn bare(&self) -> Arena {
+        Arena {
+            server: self.server,
+            secure: self.secure.clone(),
+            protocol: self.protocol,
+            page: self.page.clone(),
+            clients: self.clients,
+            patience: self.patience,
+            seed: self.seed,
+            duration: self.duration,
+            watch: Arc::clone(&self.watch),
+            process: None,
+            starter: None,
+            is_crowded: false,
+        }
+    }
+
+    /// Whether the user has had enough.
+    pub fn stopped(&self) -> bool {
+        self.watch.stop.load(Ordering::Relaxed)
     }
 
     /// What the server's processes use, where they are known.
@@ -154,7 +184,7 @@ impl Arena {
 
     /// Sleeps, unless the user has had enough.
     pub fn pause(&self, time: Duration) -> Result<(), Breach> {
-        match self.watch.stop.load(Ordering::Relaxed) {
+        match self.stopped() {
             true => Err(Breach::Interrupted),
             false => {
                 std::thread::sleep(time);

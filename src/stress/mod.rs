@@ -9,6 +9,7 @@
 
 pub mod arena;
 pub mod hostile;
+pub mod mix;
 mod own;
 pub mod peer;
 pub mod verdict;

@@ -1,6 +1,5 @@
 //! Servers that hostile clients start for themselves, because they need it to be small, or to end.
 
-use std::sync::Arc;
 use std::sync::Mutex;
 
 use super::arena::Arena;
@@ -40,19 +39,8 @@ impl Arena {
         let started = starter.launcher.start("a server", &command, None);
         let started = started.map_err(|error| Breach::skipped(error.to_string()))?;
         let process = ProcessTree::of(started.pid())?;
-        let arena = Arena {
-            server: started.address(),
-            secure: self.secure.clone(),
-            protocol: self.protocol,
-            page: self.page.clone(),
-            clients: self.clients,
-            patience: self.patience,
-            seed: self.seed,
-            duration: self.duration,
-            watch: Arc::clone(&self.watch),
-            process: Some(Mutex::new(process)),
-            starter: None,
-        };
+        let server = started.address();
+        let arena = Arena { server, process: Some(Mutex::new(process)), ..self.bare() };
         Ok(Own { arena, started })
     }
 }

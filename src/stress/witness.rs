@@ -28,18 +28,14 @@ pub struct Testimony {
 }
 
 impl Testimony {
-    /// The given percentile of its latencies; zero where it was never answered.
-    pub fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_nanos(percentile(&self.latency, percent).unwrap_or(0))
-    }
-
     /// "p50 80.1 µs, p99 1.20 ms, at most 3.40 ms".
     pub fn told(&self) -> String {
-        let ns = |time: Duration| duration(time.as_nanos() as f64);
+        // There is no percentile of too few answers.
+        let at = |percent| percentile(&self.latency, percent).map_or(f64::NAN, |ns| ns as f64);
         format!(
             "p50 {}, p99 {}, at most {}",
-            ns(self.percentile(50.0)),
-            ns(self.percentile(99.0)),
+            duration(at(50.0)),
+            duration(at(99.0)),
             duration(self.latency.max() as f64)
         )
     }

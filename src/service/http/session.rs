@@ -152,8 +152,11 @@ impl Session for Conversation {
 
     fn eof(&mut self, out: &mut Output) -> Want {
         self.eof = true;
-        if self.wanted == Want::Read && matches!(self.stage, Stage::Body { .. }) {
-            out.fail("HTTP: it left in the middle of a body");
+        match (self.wanted, &self.stage) {
+            // It was not looked at, for want of the end of a line, and may be malformed as it is.
+            (Want::Read, Stage::Head) if !self.unheard.is_empty() => return self.produce(out),
+            (Want::Read, Stage::Body { .. }) => out.fail("HTTP: it left in the middle of a body"),
+            _ => {}
         }
         match self.wanted {
             Want::Read => Want::Close,

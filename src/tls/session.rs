@@ -237,6 +237,8 @@ impl Secured {
                 Ok(0) if self.is_noticed() => return Ok(()),
                 Ok(1..) => {}
                 Ok(0) | Err(_) => {
+                    // Of what is no TLS, or not now, it knows better when it looks.
+                    self.tls.process_new_packets()?;
                     return Err(rustls::Error::General(
                         "a message of the handshake is too long".into(),
                     ));

@@ -213,20 +213,29 @@ impl State {
         }
     }
 
-    /// Takes a client out of everything and tells whoever shared a channel, or watched, why.
-    pub fn quit(&mut self, id: ConnectionId, reason: &str, out: &mut Output) {
-        let peers = self.peers(id);
+    /// Takes a client out of everything and tells whoever shared a channel, or watched, why. What
+    /// `by`, whose turn it is, hears of that comes back: nobody posts to itself.
+    pub fn quit(
+        &mut self,
+        id: ConnectionId,
+        by: ConnectionId,
+        reason: &str,
+        out: &mut Output,
+    ) -> Vec<String> {
+        let mut peers = self.peers(id);
         let Some(client) = self.clients.get(&id) else {
-            return;
+            return Vec::new();
         };
         let line = format!(":{} QUIT :{reason}", client.source);
         let channels = client.channels.clone();
+        let shared = peers.remove(&by);
         self.post(peers, Capabilities::default(), &Letter::new(&line), out);
+        let mut heard: Vec<String> = shared.then_some(line).into_iter().collect();
         for channel in channels {
             self.leave(id, &channel);
         }
         let Some(client) = self.clients.remove(&id) else {
-            return;
+            return heard;
         };
         for channel in &client.invited {
             if let Some(channel) = self.channels.get_mut(channel) {
@@ -238,7 +247,13 @@ impl State {
         }
         self.nicks.remove(&fold(&client.nick));
         self.remember(Past::of(&client));
-        self.tell_watchers(id, RPL_MONOFFLINE, &client.nick, &client.nick, out);
+        let nick = &client.nick;
+        self.tell_watchers(by, RPL_MONOFFLINE, nick, nick, out);
+        let watches = self.watchers.get(&fold(nick)).is_some_and(|all| all.contains(&by));
+        if let Some(watcher) = self.clients.get(&by).filter(|_| watches) {
+            heard.push(format!(":{} {RPL_MONOFFLINE} {} :{nick}", self.server, watcher.nick));
+        }
+        heard
     }
 
     /// Tells those who want to know of `nick`, but one.

@@ -61,7 +61,9 @@ pub fn kill(turn: &mut Turn, parameters: &[&str]) {
     turn.post([victim], Capabilities::default(), &line);
     let last = Letter { last: true, ..Letter::new(&error) };
     turn.state.post([victim], Capabilities::default(), &last, turn.out);
-    turn.state.quit(victim, &reason, turn.out);
+    for line in turn.state.quit(victim, turn.me, &reason, turn.out) {
+        turn.voice.say_after("", &line);
+    }
 }
 
 pub fn wallops(turn: &mut Turn, parameters: &[&str]) {

@@ -398,9 +398,9 @@ impl Session for Seat {
         if self.drained {
             // Everybody leaves, and nobody is left to hear of it.
             let mut nobody = Output::new(0);
-            state.quit(self.id, "", &mut nobody);
+            state.quit(self.id, self.id, "", &mut nobody);
         } else {
-            state.quit(self.id, &reason(why), out);
+            state.quit(self.id, self.id, &reason(why), out);
         }
         forget(&mut state, &mut self.stranger, &mut self.address);
         self.over = true;

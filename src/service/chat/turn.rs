@@ -170,7 +170,7 @@ impl Turn<'_> {
             Some(client) => client.host.clone(),
             None => self.entry.as_ref().map(|entry| entry.host.clone()).unwrap_or_default(),
         };
-        self.state.quit(self.me, quit, self.out);
+        self.state.quit(self.me, self.me, quit, self.out);
         self.say_line("", &format!("ERROR :Closing Link: {host} ({closing})"));
         *self.over = true;
     }

@@ -395,6 +395,12 @@ fn redirects_are_followed_but_not_for_ever_nor_out_of_tls() {
 fn what_is_no_http_is_told_in_one_line() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(100_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(1000));
+    // Also where the end has come along with the rest.
+    let long = format!("{endless}\r\nContent-Length: 0\r\n\r\n");
+    let extended = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}\r\nx\r\n0\r\n\r\n",
+        "x".repeat(5000)
+    );
     for (said, why) in [
         ("SSH-2.0-OpenSSH_9.2\r\n", "does not begin with HTTP"),
         ("", "closed the connection without an answer"),
@@ -402,6 +408,8 @@ fn what_is_no_http_is_told_in_one_line() {
         ("HTTP/1.1 xyz\r\n\r\n", "in the head of its answer"),
         ("HTTP/1.1 200 OK\r\nA b\r\n\r\n", "in the head of its answer"),
         (&endless, "has no end"),
+        (&long, "has no end"),
+        (&extended, "has no end"),
         (&many, "in the head of its answer"),
         ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "Content-Length is no number"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "is no number"),

@@ -83,7 +83,8 @@ impl Incoming {
             if !b"HTTP/".starts_with(&waiting[..waiting.len().min(5)]) {
                 return Err(Error::Malformed("its answer does not begin with HTTP".into()));
             }
-            if let Some(length) = end_of_head(waiting, searched) {
+            if let Some(length) = end_of_head(waiting, searched).filter(|length| *length <= LONGEST)
+            {
                 let head = Head::parse(&waiting[..length])?;
                 self.start += length;
                 return Ok(head);
@@ -104,7 +105,8 @@ impl Incoming {
     /// The next line of the framing of chunks.
     fn line(&mut self) -> Result<String, Error> {
         loop {
-            if let Some(length) = self.waiting().iter().position(|byte| *byte == b'\n') {
+            let end = self.waiting().iter().position(|byte| *byte == b'\n');
+            if let Some(length) = end.filter(|length| *length <= LONGEST_LINE) {
                 let line = String::from_utf8_lossy(&self.waiting()[..length])
                     .trim_end_matches('\r')
                     .into();

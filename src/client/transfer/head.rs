@@ -187,6 +187,8 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn head(fields: &str) -> Head {
@@ -236,6 +238,60 @@ mod tests {
             ["", "bytes 9-5/10", "bytes 5-10/10", "lines 1-2/3", "bytes 5-/10", "bytes +5-9/10"]
         {
             assert_eq!(range(wrong), None, "{wrong}");
+        }
+    }
+
+    /// What heads are made of, and what is in none.
+    fn piece() -> impl Strategy<Value = String> {
+        let known = proptest::sample::select(
+            &[
+                "HTTP/1.1 206 Partial\r\n",
+                "HTTP/1.0 200\r\n",
+                "Content-Length: ",
+                "5",
+                ", ",
+                "-",
+                "Transfer-Encoding: chunked",
+                "\r\n",
+                "\n",
+                "Content-Range: bytes ",
+                "0-4/5",
+                "*/5",
+                "18446744073709551615",
+                "/",
+                "*",
+                "ETag: \"",
+                "\"",
+                "Connection: close",
+                " ",
+                ":",
+                "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                "Repr-Digest: sha-256=:",
+                "=:",
+                "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n",
+            ][..],
+        );
+        prop_oneof![8 => known.prop_map(str::to_owned), 1 => any::<String>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_head_is_refused_or_right(pieces in proptest::collection::vec(piece(), 0..12)) {
+            let fields = pieces.concat();
+            for text in [format!("{fields}\r\n\r\n"), format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")] {
+                let Ok(head) = Head::parse(text.as_bytes()) else {
+                    continue;
+                };
+                if let Some(ContentRange { bytes: Some((first, last)), total }) = head.content_range() {
+                    prop_assert!(first <= last && last < total.unwrap_or(u64::MAX));
+                }
+                prop_assert!(head.strong_tag().is_none_or(|tag| tag.starts_with('"')));
+                prop_assert!(head.same_file(&head));
+                let _ = (head.framing(), head.keeps_connection(), head.strong_time(), head.digest());
+                prop_assert!(!head.status_line().contains(|letter: char| letter.is_control()));
+            }
         }
     }
 }

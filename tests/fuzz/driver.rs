@@ -373,11 +373,13 @@ impl<P: Peer> World<P> {
 
     /// Until it wants to read, or nothing more.
     fn settled(&mut self, seat: usize) -> Want {
-        let start = Instant::now();
+        // Since it has wanted anything but to wait.
+        let mut start = Instant::now();
         let mut steps: usize = 0;
         loop {
             match self.seats[seat].want {
                 Want::Write => {
+                    start = Instant::now();
                     steps += self.chunk;
                     assert!(
                         steps < 16_000_000 + 10_000 * self.chunk,

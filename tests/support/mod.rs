@@ -13,6 +13,7 @@ pub mod http_host;
 pub mod http_wrong;
 pub mod irc;
 pub mod ircd;
+pub mod kernel;
 pub mod load;
 pub mod ngircd;
 pub mod person;

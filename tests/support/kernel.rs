@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::run::Scratch;
+use super::run::{Scratch, by};
 
 /// What the kernel tells that need not be so, as kernel.c counts it.
 #[derive(Clone, Copy, Debug)]
@@ -37,16 +37,9 @@ impl Kernel {
     pub fn under(&self, command: Command) -> Command {
         static LIBRARY: OnceLock<Scratch> = OnceLock::new();
         let library = LIBRARY.get_or_init(build);
-        let mut shell = Command::new("sh");
         // See there why.
-        shell.args(["-c", r#"trap "" SEGV BUS; exec "$0" "$@""#]);
-        shell.arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
+        let ignoring = r#"trap "" SEGV BUS; exec "$0" "$@""#;
+        let mut shell = by(&["sh", "-c", ignoring], &command);
         shell
             .stderr(Stdio::null())
             .env("LD_PRELOAD", library.path())

@@ -15,6 +15,7 @@ pub mod irc;
 pub mod ircd;
 pub mod kernel;
 pub mod load;
+pub mod network;
 pub mod ngircd;
 pub mod person;
 pub mod post;

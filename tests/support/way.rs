@@ -100,6 +100,11 @@ impl<S> Reached<S> {
         Reached { server, address, connector: None }
     }
 
+    /// Where to connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A peer that has come through the handshake, where there is one.
     pub fn call(&self) -> Peer {
         self.call_with(TcpStream::connect(self.address).expect("the server accepts"))
@@ -266,6 +271,11 @@ impl Peer {
     pub fn take_heard(&mut self) -> Vec<u8> {
         self.pull();
         std::mem::take(&mut self.heard)
+    }
+
+    /// Whether the connection has ended without the server's last word.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Whether the server has said its last word.

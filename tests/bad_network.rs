@@ -169,7 +169,7 @@ in_every_way! {
         let target = format!("{scheme}://{}", reached.server.address());
         let trust = trust(&reached);
         let load = ["load", &target, "-c", "8", "-d", "3s", "--size", "20KiB", "--json", "-"];
-        let (code, printed, complaint) = network.start(&words(&load, &trust)).end();
+        let (code, printed, complaint) = network.start(&words(&load, &trust)).outlast();
         assert_eq!(code, 0, "{complaint}");
         let document = parsed(&printed);
         assert!(document["messages"].as_u64() > Some(0), "{document}");
@@ -206,7 +206,7 @@ in_every_way! {
         for (command, from, to) in
             [("get", url(&reached, "film").as_str(), copy), ("put", copy, &url(&reached, "back"))]
         {
-            let (code, _, told) = network.start(&words(&[command, from, to], &trust)).end();
+            let (code, _, told) = network.start(&words(&[command, from, to], &trust)).outlast();
             assert_eq!(code, 0, "{told}");
             assert!(told.contains("SHA-256 checked"), "{told}");
         }

@@ -170,7 +170,7 @@ in_every_way! {
                 assert!(peer.hear(10) == film[100_000..][..10]);
                 let stored = head(peer);
                 assert!(stored.starts_with("HTTP/1.1 201 "), "{stored}");
-                assert!(tree.read(&format!("copy{at}")) == film[at..][..LENGTH]);
+                assert!(tree.read(format!("copy{at}")) == film[at..][..LENGTH]);
             }
             drop(peers);
             stops(reached.server);

@@ -187,6 +187,19 @@ fn a_server_that_closes_before_all_was_sent_is_a_failure() {
 }
 
 #[test]
+fn a_server_that_takes_nothing_is_given_up() {
+    let (left, wait) = mpsc::channel::<()>();
+    let host = Host::of(move |_stream| assert!(wait.recv_timeout(PATIENCE).is_err()));
+    let input = file("nobody takes it", &pattern(1, 16 * MIB));
+    let (code, complaint) = Talker::given(host.address, &["--lost-after", "1s"], input).end();
+    assert_eq!(code, Some(1));
+    assert!(complaint.starts_with("socklab: the connection is lost: "), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    drop(left);
+    host.join();
+}
+
+#[test]
 fn a_server_that_closes_its_sending_half_first_still_gets_everything() {
     let input = pattern(3, 8 * MIB);
     let copy = file("everything", &input);
@@ -329,6 +342,19 @@ on_both_engines! {
         let mut client = Talker::start(server.address(), &["--message", "x"]);
         client.heard(100_000);
         drop(client.0.stdout.take());
+        assert_eq!(client.end(), (Some(0), String::new()));
+    }
+
+    fn a_server_that_takes_nothing_while_nobody_takes_its_answers_is_not_given_up(engine) {
+        let server = Process::start(engine, &[]);
+        let text = pattern(1, 64 * MIB);
+        let input = file("all of it", &text);
+        let mut client = Talker::given(server.address(), &["--lost-after", "1s"], input);
+        assert!(client.heard(MIB) == text[..MIB]);
+        // Longer than the kernel takes to give up a server that has no room: it asks after 0.2, 0.6,
+        // 1.4 and 3 s, and gives up when more than --lost-after has passed.
+        thread::sleep(Duration::from_secs(5));
+        assert!(client.heard(63 * MIB) == text[MIB..]);
         assert_eq!(client.end(), (Some(0), String::new()));
     }
 

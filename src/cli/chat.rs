@@ -10,7 +10,7 @@ use socklab::client::chat::{self, Outcome, Settings, room_name};
 use socklab::client::connect;
 use socklab::failure::cause;
 
-use super::client::{at_terminal, connector};
+use super::client::{LOST_AFTER, at_terminal, connector};
 use super::tls::Trust;
 use super::{Exit, Failure, INTERRUPTED, interrupt, misused, units};
 
@@ -81,6 +81,13 @@ pub struct Chat {
     /// How long to wait for a connection, and for the server to let us in [default: 20s]
     #[arg(long, value_name = "TIME", value_parser = units::patience)]
     timeout: Option<Duration>,
+    /// How long the server may show no sign of life, or take nothing of what was sent, until the
+    /// connection is given up [default: 1m]
+    ///
+    /// Besides, a server that says nothing for two minutes is asked whether it is there, and may
+    /// take one more to answer.
+    #[arg(long, value_name = "TIME", value_parser = units::patience)]
+    lost_after: Option<Duration>,
     /// Speak TLS (1.2 or 1.3)
     #[arg(long, help_heading = "TLS")]
     tls: bool,
@@ -116,7 +123,8 @@ impl Chat {
         };
         let tls = self.tls.then(|| connector(&self.trust)).transpose()?;
         let port = self.port.unwrap_or(if self.tls { PORT_TLS } else { PORT });
-        let stream = connect(&self.host, port, tls.as_ref(), patience)?;
+        let lost_after = Some(self.lost_after.unwrap_or(LOST_AFTER));
+        let stream = connect(&self.host, port, tls.as_ref(), patience, lost_after)?;
         let outcome = match terminal {
             true => chat::terminal(stream, &settings)?,
             false => chat::pipe(stream, &settings)?,

@@ -27,6 +27,10 @@ const INTERRUPTED: i32 = 130;
 /// How long a server may take, unless --timeout says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long it may be gone, unless --lost-after says otherwise: lines that come back sooner are no
+/// reason to lose a conversation.
+pub const LOST_AFTER: Duration = Duration::from_secs(60);
+
 /// The same for a datagram: where TCP repeats by itself, here the next attempt does.
 const PATIENCE_UDP: Duration = Duration::from_secs(1);
 
@@ -40,7 +44,8 @@ const RETRIES: u32 = 2;
 /// its sending half and prints what still comes, until the server closes.
 ///
 /// A server that closes first is believed to want no more once the input has been silent for a
-/// second; if it has not taken what was sent by then, the exit status is 1.
+/// second; if it has not taken what was sent by then, the exit status is 1. One that vanishes without
+/// a word is waited for as long as --lost-after says.
 ///
 /// Over UDP nothing connects: --message is one datagram, and so is each line on a terminal or in a
 /// pipe, with its line end. On a terminal, answers that are lost or late are told. A pipe ends when
@@ -75,6 +80,13 @@ pub struct Client {
     /// close after its last byte; with --udp for each answer [default: 5s, with --udp 1s]
     #[arg(long, value_name = "TIME", value_parser = units::patience)]
     timeout: Option<Duration>,
+    /// How long the server may show no sign of life, or take nothing of what was sent, until the
+    /// connection is given up [default: 1m]
+    ///
+    /// A connection on which nothing moves is probed from half of that time on (TCP keepalive), to
+    /// the second. A server that only has nothing to say is waited for for ever.
+    #[arg(long, value_name = "TIME", value_parser = units::patience, conflicts_with = "udp")]
+    lost_after: Option<Duration>,
     /// With --udp and --message: how often to send it again while there is no answer [default: 2]
     #[arg(long, value_name = "N", requires_all = ["udp", "message"])]
     retries: Option<u32>,
@@ -107,11 +119,13 @@ impl Client {
     fn connect(&self) -> Result<(), Failure> {
         let patience = self.timeout.unwrap_or(PATIENCE);
         let tls = self.tls.then(|| connector(&self.trust)).transpose()?;
-        let stream = client::connect(&self.host, self.port, tls.as_ref(), patience)?;
+        let lost_after = self.lost_after.unwrap_or(LOST_AFTER);
+        let stream =
+            client::connect(&self.host, self.port, tls.as_ref(), patience, Some(lost_after))?;
         match &self.message {
             Some(text) => client::message(stream, text.as_encoded_bytes(), patience)?,
             None if at_terminal() => client::terminal(stream)?,
-            None => client::pipe(stream)?,
+            None => client::pipe(stream, lost_after)?,
         }
         Ok(())
     }

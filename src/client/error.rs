@@ -74,6 +74,10 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot connect to {server}: {}; {advice}", cause(error))
             }
+            Error::Broken(error) if error.kind() == io::ErrorKind::TimedOut => f.write_str(
+                "the connection is lost: the server has shown no sign of life, or taken nothing, for \
+                 as long as --lost-after allows; what was printed may be incomplete",
+            ),
             Error::Broken(error) => write!(
                 f,
                 "the connection broke: {}; what was printed may be incomplete",

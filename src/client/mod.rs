@@ -9,6 +9,7 @@ pub mod chat;
 pub mod datagram;
 mod error;
 mod handshake;
+mod lost;
 mod message;
 mod pipe;
 mod plain;
@@ -44,11 +45,16 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Connects to the first address of `host` that takes the connection, within `patience` each; with
 /// `tls`, the handshake is part of it. A server that fails in that is the server still, so no other
 /// address is tried then.
+///
+/// With `lost_after`, a server that has vanished without a word is noticed after that time: reading
+/// and writing fail with [`io::ErrorKind::TimedOut`]. Without it, that can take the kernel a quarter
+/// of an hour, or for ever where nothing is to be sent.
 pub fn connect(
     host: &str,
     port: u16,
     tls: Option<&Connector>,
     patience: Duration,
+    lost_after: Option<Duration>,
 ) -> Result<Stream, Error> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in resolve(host, port).map_err(|error| Error::Resolve(host.into(), error))? {
@@ -56,6 +62,9 @@ pub fn connect(
         match TcpStream::connect_timeout(&address, patience) {
             Ok(socket) => {
                 socket.set_nodelay(true).map_err(Error::Broken)?;
+                if let Some(time) = lost_after {
+                    lost::notice(&socket, time).map_err(Error::Broken)?;
+                }
                 let Some(connector) = tls else {
                     return Stream::plain(socket).map_err(Error::Broken);
                 };

@@ -19,11 +19,12 @@ use super::{CHUNK, Error, printed, stdout};
 /// How long the input must be silent, after the server has closed, to count as ended.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Carries standard input to `stream` and `stream` to standard output until the server's end.
+/// Carries standard input to `stream` and `stream` to standard output until the server's end. It was
+/// connected with this `lost_after`.
 ///
 /// Fails with [`Error::ClosedEarly`] when the server closed before all input was sent: what comes
 /// out is then not the answer to what went in.
-pub fn pipe(stream: Stream) -> Result<(), Error> {
+pub fn pipe(stream: Stream, lost_after: Duration) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
     let (done, outcome) = mpsc::channel();
     let input = io::stdin().as_fd().try_clone_to_owned();
@@ -40,7 +41,7 @@ pub fn pipe(stream: Stream) -> Result<(), Error> {
             sender.abort();
         }
     });
-    match receive(&mut receiver) {
+    match receive(&mut receiver, lost_after) {
         Ok(true) => {
             finish(&progress, &outcome)?;
             receiver.leave();
@@ -74,8 +75,10 @@ fn send(mut input: File, sender: &mut Sender, progress: &Progress) -> Result<(),
             // A server that has closed already need not be told.
             Ok(0) => return sender.end().or(Ok(())),
             Ok(n) => {
-                let closed = |_| Error::ClosedEarly(progress.sent.load(Ordering::SeqCst));
-                sender.write_all(&chunk[..n]).map_err(closed)?;
+                sender.write_all(&chunk[..n]).map_err(|error| match error.kind() {
+                    io::ErrorKind::TimedOut => Error::Broken(error),
+                    _ => Error::ClosedEarly(progress.sent.load(Ordering::SeqCst)),
+                })?;
                 progress.sent.fetch_add(n as u64, Ordering::SeqCst);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -85,16 +88,20 @@ fn send(mut input: File, sender: &mut Sender, progress: &Progress) -> Result<(),
 }
 
 /// Prints what the server says, to its end. `false`: standard output was closed before.
-fn receive(receiver: &mut Receiver) -> Result<bool, Error> {
+fn receive(receiver: &mut Receiver, lost_after: Duration) -> Result<bool, Error> {
     let mut out = stdout()?;
     let mut chunk = vec![0; CHUNK];
     loop {
         match receiver.read(&mut chunk) {
             Ok(0) => return Ok(true),
             Ok(n) => {
+                // Sleeps here while nobody reads what is printed (`| less`). A server that waits for
+                // us then, and takes nothing meanwhile, is not lost.
+                receiver.set_lost_after(None).map_err(Error::Broken)?;
                 if !printed(out.write_all(&chunk[..n]))? {
                     return Ok(false);
                 }
+                receiver.set_lost_after(Some(lost_after)).map_err(Error::Broken)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::broken(error)),

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use super::lost;
+
 /// The length of an alert in TLS that is not encrypted, as a whole record (RFC 8446, 5.1 and 6).
 const ALERT: usize = 7;
 
@@ -25,6 +27,10 @@ impl Receiver {
 
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_read_timeout(timeout)
+    }
+
+    pub fn set_lost_after(&self, time: Option<Duration>) -> io::Result<()> {
+        lost::limit(&self.socket, time)
     }
 
     /// Cuts the connection, for the sender, too.

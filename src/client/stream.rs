@@ -54,6 +54,14 @@ impl Receiver {
         }
     }
 
+    /// How long the server may take nothing of what was sent; `None` for as long as it likes.
+    pub fn set_lost_after(&self, time: Option<Duration>) -> io::Result<()> {
+        match self {
+            Receiver::Plain(receiver) => receiver.set_lost_after(time),
+            Receiver::Tls(receiver) => receiver.set_lost_after(time),
+        }
+    }
+
     /// Cuts the connection, for the sender, too.
     pub fn abort(&self) {
         match self {

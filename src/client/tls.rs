@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustls::ClientConnection;
 
-use super::CHUNK;
+use super::{CHUNK, lost};
 use crate::tls::Connector;
 
 /// The halves of a connection whose handshake is done, with what was `received` behind it.
@@ -48,6 +48,10 @@ pub struct Receiver {
 impl Receiver {
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.socket.set_read_timeout(timeout)
+    }
+
+    pub fn set_lost_after(&self, time: Option<Duration>) -> io::Result<()> {
+        lost::limit(&self.shared.socket, time)
     }
 
     /// Cuts the connection, for the sender, too.

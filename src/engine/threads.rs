@@ -65,6 +65,9 @@ const LAST_READS: u32 = 512;
 /// How often threads that have not noticed the stop are woken again.
 const WAKE_AGAIN: Duration = Duration::from_millis(25);
 
+/// Sleeps in the idle time, which a peer that takes nothing may therefore exceed by two.
+const NAPS: u32 = 8;
+
 /// What "for ever" is to setsockopt(2). A sleep without any timeout would be resumed after a
 /// signal instead of returning EINTR (signal(7)), and the stop could not wake it.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
@@ -482,9 +485,10 @@ impl Server {
         }
     }
 
-    /// The longest sleep in `write`: after it, it looks whether it was given up meanwhile.
+    /// The longest sleep in `write`: after it, it looks whether it was given up meanwhile. A sleep in
+    /// which the kernel took something counts as none, so it is short for the idle time, too.
     fn nap(&self) -> Duration {
-        self.idle.min(self.limits.linger).max(SHORTEST)
+        (self.idle / NAPS).min(self.limits.linger).max(SHORTEST)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

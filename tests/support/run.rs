@@ -108,6 +108,19 @@ fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
+/// `command`, by way of a program that runs it.
+pub fn by(program: &[&str], command: &Command) -> Command {
+    let mut by = Command::new(program[0]);
+    by.args(&program[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => by.env(name, value),
+            None => by.env_remove(name),
+        };
+    }
+    by
+}
+
 /// A file that is gone when this is dropped.
 pub struct Scratch(PathBuf);
 

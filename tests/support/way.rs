@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,8 +70,19 @@ impl Way {
 
     /// The binary as a server of its own process.
     pub fn process(self, arguments: &[&str]) -> Reached<Process> {
+        self.process_by(arguments, |command| command)
+    }
+
+    /// The same, started as `change` has it.
+    pub fn process_by(
+        self,
+        arguments: &[&str],
+        change: impl FnOnce(Command) -> Command,
+    ) -> Reached<Process> {
         let tls: &[&str] = if self.tls { &["--tls"] } else { &[] };
-        let server = Process::start(self.engine, &[arguments, tls].concat());
+        let mut command = Process::command(self.engine, &[arguments, tls].concat());
+        command.stderr(Stdio::null());
+        let server = Process::spawn(&mut change(command));
         let connector = server.fingerprint.as_deref().map(trusting);
         Reached { address: server.address(), server, connector }
     }
@@ -86,6 +98,11 @@ impl<S> Reached<S> {
     /// A server without TLS that was started elsewhere.
     pub fn plain(server: S, address: SocketAddr) -> Reached<S> {
         Reached { server, address, connector: None }
+    }
+
+    /// Where to connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A peer that has come through the handshake, where there is one.
@@ -254,6 +271,11 @@ impl Peer {
     pub fn take_heard(&mut self) -> Vec<u8> {
         self.pull();
         std::mem::take(&mut self.heard)
+    }
+
+    /// Whether the connection has ended without the server's last word.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Whether the server has said its last word.

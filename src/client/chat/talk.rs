@@ -314,7 +314,9 @@ impl<F: Face> Talk<'_, F> {
 
     fn why_it_ended(&mut self, end: io::Result<()>) -> Error {
         let why = self.last_words.take().filter(|why| !why.is_empty());
-        match end {
+        // A loss is told once: who reads after who writes sees an end.
+        let lost = self.broken.take_if(|error| error.kind() == ErrorKind::TimedOut);
+        match lost.map_or(end, Err) {
             Err(error) if why.is_none() => match error.kind() {
                 ErrorKind::ConnectionReset if !self.conversation.is_in() => {
                     Error::ShownOut { server: self.server.clone(), why }

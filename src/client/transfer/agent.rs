@@ -63,7 +63,8 @@ impl Agent {
                 self.connector = Some((self.trust)().map_err(Error::Tls)?);
             }
             let tls = self.connector.as_ref().filter(|_| url.tls);
-            let stream = connect(&url.host, url.port, tls, self.patience)
+            // Nothing here waits longer than that for anything.
+            let stream = connect(&url.host, url.port, tls, self.patience, None)
                 .map_err(|error| Error::unreachable(error, self.patience))?;
             debug!("connected to {}", stream.server());
             let (receiver, sender) = stream.split();

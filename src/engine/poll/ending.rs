@@ -116,12 +116,16 @@ impl Server {
     }
 
     fn look_for_idle(&mut self) {
-        for id in self.ids(|connection| self.clock.is_idle(connection.progress)) {
+        let is_looked_at = |connection: &Connection| {
+            connection.is_blocked() || self.clock.is_idle(connection.progress)
+        };
+        for id in self.ids(is_looked_at) {
             // It may have been cut off by what another one posted.
             let Some(connection) = tenant(&mut self.connections, id) else {
                 continue;
             };
-            // A slow reader makes room long before epoll tells of it: a third of the send buffer.
+            // A slow reader makes room long before epoll tells of it: a third of the send buffer. That
+            // is looked for in each tick, or room made at the beginning would pass for new at the end.
             let before = connection.sent;
             if let Err(error) = connection.flush(self.clock.tick()) {
                 self.close(id, End::Broken(error));
@@ -129,6 +133,9 @@ impl Server {
             }
             if connection.sent > before {
                 self.settle(id);
+                continue;
+            }
+            if !self.clock.is_idle(connection.progress) {
                 continue;
             }
             explain!("{id} has moved nothing for the idle time; its session is told");

@@ -326,6 +326,6 @@ fn a_place_that_is_taken_is_told() {
     let place = taken.local_addr().unwrap().to_string();
     support::run::fails_in_one_line(
         &["server", "--port", "0", "-q", "--metrics", &place],
-        &["--metrics: cannot listen on", &place],
+        &["cannot show metrics on", &place, "choose another --metrics"],
     );
 }

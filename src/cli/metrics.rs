@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use log::warn;
-use socklab::engine::{self, Endpoint, Stop};
+use socklab::engine::{self, Endpoint, ListenError, Stop};
+use socklab::failure::cause;
 use socklab::service::Metrics;
 use socklab::tls::Plain;
 
@@ -68,8 +69,13 @@ impl Watching {
         let Some(place) = &self.metrics else {
             return Ok(Default::default());
         };
-        let listeners = engine::listen(&place.host, place.port)
-            .map_err(|error| format!("--metrics: {error}"))?;
+        let listeners = engine::listen(&place.host, place.port).map_err(|error| match error {
+            ListenError::Bind(_, address, error) => {
+                let why = cause(&error);
+                format!("cannot show metrics on {address}: {why}; choose another --metrics ADDRESS")
+            }
+            unresolved => format!("--metrics: {unresolved}"),
+        })?;
         let mut announcement = String::new();
         for listener in &listeners {
             announcement += &format!("metrics at http://{}/metrics\n", listener.local_addr()?);

@@ -20,13 +20,15 @@
 //! 2. `service/echo.rs`, the shortest session, and `service/chargen.rs`, which has more to say than
 //!    fits at once. `service/chat/`, later on, is a large one: rooms in which sessions write to each
 //!    other, by mail. `service/http/` is a protocol with a site behind it, and `service/files/` such a
-//!    site: what a session does whose answers lie on a slow disk.
+//!    site: what a session does whose answers lie on a slow disk. `service/metrics/` is another one,
+//!    of a single page: what an engine has counted.
 //! 3. `engine/listen.rs`: what has to be settled before anybody can call: address families, the
 //!    queue, options that are handed down.
 //! 4. [`engine::threads`]: one blocking thread per client. Each conversation reads top-down, and
 //!    each place where a thread sleeps is marked.
 //! 5. [`engine::poll`], beside it: one thread, one readiness loop. Same order, same verbs; its laws
 //!    stand at the top of the file. `ending.rs`, below each of them, is how connections end there.
+//!    `engine/admission.rs` is who gets one at all, and `engine/counters.rs` what is counted.
 //!    Datagrams (`engine/exchange.rs`) have no connections and no sessions: a
 //!    [`Responder`](session::Responder) answers each with at most one, and `engine/guard.rs` says
 //!    whom not.

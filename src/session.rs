@@ -104,6 +104,18 @@ pub trait Service: Send + Sync {
         false
     }
 
+    /// What it is called where services are told apart: a word.
+    fn name(&self) -> &'static str {
+        "service"
+    }
+
+    /// Whether its peers only watch the server. They take no seats from clients, but one of a few of
+    /// their own, so that a full server can still be looked at; and lists that say who may be a client
+    /// do not concern them.
+    fn is_for_watchers(&self) -> bool {
+        false
+    }
+
     /// The names of its protocol in TLS (ALPN), as IANA lists them, the best first. A peer that asks
     /// for others is refused; one that does not ask is served.
     fn alpn(&self) -> &'static [&'static [u8]] {
@@ -118,6 +130,11 @@ pub trait Responder: Send + Sync {
     /// empty. A reply longer than the datagram is not sent, or others could be flooded in the name
     /// of a forged sender.
     fn respond(&self, from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply;
+
+    /// What it is called where services are told apart: a word.
+    fn name(&self) -> &'static str {
+        "service"
+    }
 
     /// Whether it answers at all. What does can be abused, and what does not cannot.
     fn reflects(&self) -> bool {

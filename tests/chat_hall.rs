@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
@@ -251,27 +250,6 @@ fn a_server_that_stops_tells_each_and_nobody_of_the_others() {
     table.drain(0);
     assert_eq!(table.heard(0), ["ERROR :Closing Link: 127.0.0.1 (Server is shutting down)"]);
     assert!(table.heard(1).is_empty());
-}
-
-#[test]
-fn one_address_has_so_many_connections_and_loopback_any_number() {
-    let settings = Settings { clients_per_address: Some(2), ..Settings::default() };
-    let mut table = Table::new(settings);
-    let here = Ipv4Addr::new(192, 0, 2, 1);
-    let seats: Vec<usize> = (0..3).map(|_| table.sit_down_from(here)).collect();
-    table.say(seats[0], "");
-    let gone = |table: &Table, seat: usize| table.seats[seat].gone;
-    assert_eq!([0, 1, 2].map(|n| gone(&table, seats[n])), [false, false, true]);
-    assert_eq!(
-        table.heard(seats[2]),
-        ["ERROR :Closing Link: 192.0.2.1 (Too many connections from your address)"]
-    );
-    let elsewhere = table.sit_down_from(Ipv4Addr::new(192, 0, 2, 2));
-    table.break_off(seats[0]);
-    let again = table.sit_down_from(here);
-    let many: Vec<usize> = (0..5).map(|_| table.sit_down()).collect();
-    table.say(again, "");
-    assert!(many.into_iter().chain([elsewhere, again]).all(|seat| !gone(&table, seat)));
 }
 
 #[test]

@@ -72,7 +72,7 @@ const WAIT: [&str; 2] = ["epoll_wait", "epoll_pwait"];
 #[test]
 #[ignore = "needs strace"]
 fn a_message_costs_the_poll_engine_one_receive_one_send_and_one_wait() {
-    let server = Process::start(Engine::Poll, &["-q"]);
+    let server = Process::start(Engine::Poll, &["-q", "--metrics", "127.0.0.1:0"]);
     let mut client = server.connect();
     echoes(&mut client, b"seated");
     let trace = Trace::attach(&server, "one");
@@ -186,7 +186,7 @@ fn a_connection_is_registered_once_and_costs_eight_calls_and_its_waits() {
 #[test]
 #[ignore = "needs strace"]
 fn a_message_costs_a_thread_two_calls() {
-    let server = Process::start(Engine::Threads, &["-q"]);
+    let server = Process::start(Engine::Threads, &["-q", "--metrics", "127.0.0.1:0"]);
     let mut client = server.connect();
     echoes(&mut client, b"seated");
     let trace = Trace::attach(&server, "thread");

@@ -65,9 +65,8 @@ pub struct ChatServer {
     /// Channels one client may be on [default: 50]
     #[arg(long, value_name = "N")]
     channels_per_client: Option<usize>,
-    /// Connections from one address (a /64 of IPv6), loopback ones not counted; 0 for any number
-    /// [default: 64]
-    #[arg(long, value_name = "N")]
+    /// On the command line it goes with every service.
+    #[arg(skip)]
     clients_per_address: Option<u32>,
     /// How long a client may take to say who it is [default: 30s]
     #[arg(long, value_name = "TIME")]
@@ -199,8 +198,9 @@ where
 }
 
 impl ChatServer {
-    /// What the service is to be told, `secure` where it is behind TLS. An error is one line.
-    pub fn settings(self, secure: bool) -> Result<Settings, Failure> {
+    /// What the service is to be told, `secure` where it is behind TLS, and how many connections the
+    /// file lets an address have. An error is one line.
+    pub fn settings(self, secure: bool) -> Result<(Settings, Option<u32>), Failure> {
         let file = match &self.config {
             Some(path) => read(path)?,
             None => ChatServer::default(),
@@ -239,10 +239,6 @@ impl ChatServer {
                 .channels_per_client
                 .or(file.channels_per_client)
                 .unwrap_or(defaults.channels_per_client),
-            clients_per_address: self
-                .clients_per_address
-                .or(file.clients_per_address)
-                .map_or(defaults.clients_per_address, |most| Some(most).filter(|most| *most > 0)),
             registration_timeout: self
                 .registration_timeout
                 .or(file.registration_timeout)
@@ -261,7 +257,7 @@ impl ChatServer {
                 .or(file.receive_queue)
                 .map_or(defaults.receive_queue, |Queue(bytes)| bytes),
         };
-        Ok(settings)
+        Ok((settings, file.clients_per_address))
     }
 }
 

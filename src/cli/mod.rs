@@ -1,5 +1,6 @@
 //! The command line: clap lives here and nowhere else.
 
+mod admission;
 mod bench;
 mod chat;
 mod chat_server;
@@ -11,6 +12,7 @@ mod interrupt;
 mod keep;
 mod load;
 mod logging;
+mod metrics;
 mod output;
 mod progress;
 mod reload;

@@ -8,24 +8,29 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use log::{info, warn};
 use socklab::engine::{self, Endpoint, Engine, Limits, Stop};
+use socklab::service::chat::Settings;
 use socklab::service::{Chargen, Chat, Discard, Echo};
 use socklab::session::{Responder, Service as AnyService};
 use socklab::tls::{Acceptor, Plain, Tls};
 
+use super::admission::Admission;
 use super::chat_server::ChatServer;
 use super::encryption::Encryption;
 use super::file_server::FileServer;
+use super::metrics::Watching;
 use super::{Failure, misused, reload, respawn, units};
 
 /// Serve a protocol until interrupted
 ///
 /// When it is ready, it prints a line `listening on ADDRESS` for each address (with ` (UDP)` behind
 /// those of datagrams, and ` (TLS)` with --tls), with --tls also `certificate SHA-256 FINGERPRINT`,
-/// and nothing else, on standard output. The log goes to standard error.
+/// with --metrics also `metrics at URL`, and nothing else, on standard output. The log goes to
+/// standard error.
 ///
 /// SIGINT, SIGTERM and SIGHUP stop it: it refuses new callers, answers what has arrived, and exits
 /// with status 0 within --grace. A second signal ends it at once, with status 130. Under nohup(1)
 /// SIGHUP stays ignored. With --cert, SIGHUP stops nothing: it has the certificate read again.
+/// SIGUSR1 has the server log what it has counted, in a few lines, while it goes on serving.
 #[derive(Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Server {
@@ -98,7 +103,11 @@ pub struct Server {
     /// Tell in the log, a line each, what the engine does and why
     #[arg(long)]
     pub explain: bool,
-    // The last one, for what follows would be among its options in the help.
+    // The last ones, for what follows would be among their options in the help.
+    #[command(flatten)]
+    admission: Admission,
+    #[command(flatten)]
+    watching: Watching,
     #[command(flatten)]
     encryption: Encryption,
     #[command(flatten)]
@@ -153,6 +162,11 @@ impl Service {
         }
     }
 
+    /// Connections that one address may have, unless told otherwise.
+    fn share(self) -> Option<u32> {
+        (self == Service::Chat).then_some(Settings::CLIENTS_PER_ADDRESS)
+    }
+
     /// Where its clients look for it.
     fn port(self, tls: bool) -> u16 {
         match (self, tls) {
@@ -193,13 +207,16 @@ impl Server {
         let open_files = engine::raise_open_files()
             .map_err(|error| format!("cannot raise the limit on open files: {error}"))?;
         let acceptor = self.encryption.acceptor(&self.host)?;
-        let service = self.streams(acceptor.as_ref())?;
+        let (service, share) = self.streams(acceptor.as_ref())?;
         let stop = self
             .prepare_for_signals(acceptor.as_ref())
             .map_err(|error| format!("cannot prepare for signals: {error}"))?;
         let (listeners, sockets) = self.listen()?;
         let rate_per_source = self.rate(&sockets);
-        let limits = Limits { rate_per_source, ..self.limits(engine, open_files)? };
+        let clients_per_address = self.admission.share(share, self.service.share());
+        let limits =
+            Limits { rate_per_source, clients_per_address, ..self.limits(engine, open_files)? };
+        let (metrics, metrics_at) = self.watching.endpoints(&stop)?;
 
         let mut announcement = String::new();
         for listener in &listeners {
@@ -213,6 +230,7 @@ impl Server {
             let fingerprint = acceptor.certificates.fingerprint();
             announcement += &format!("certificate SHA-256 {fingerprint}\n");
         }
+        announcement += &metrics_at;
         let carries = match listeners.is_empty() {
             true => "datagrams only".into(),
             false => format!("{} clients at most", limits.max_clients),
@@ -226,7 +244,7 @@ impl Server {
         let datagrams = sockets.into_iter().zip(responder.into_iter().cycle());
         let datagrams =
             datagrams.map(|(socket, responder)| Endpoint::Datagram { socket, responder });
-        let endpoints = streams.chain(datagrams).collect();
+        let endpoints = streams.chain(datagrams).chain(metrics).collect();
         announce(&announcement);
         engine
             .run(endpoints, limits, stop)
@@ -235,20 +253,30 @@ impl Server {
         Ok(())
     }
 
-    fn streams(&self, acceptor: Option<&Acceptor>) -> Result<Arc<dyn AnyService>, Failure> {
+    /// What serves connections, and what a file says of how many an address may have.
+    fn streams(
+        &self,
+        acceptor: Option<&Acceptor>,
+    ) -> Result<(Arc<dyn AnyService>, Option<u32>), Failure> {
+        let mut share = None;
         let service: Arc<dyn AnyService> = match self.service {
             Service::Echo => Arc::new(Echo),
             Service::Discard => Arc::new(Discard),
             Service::Chargen => Arc::new(Chargen),
-            Service::Chat => Arc::new(Chat::new(self.chat.clone().settings(acceptor.is_some())?)),
+            Service::Chat => {
+                let (settings, in_file) = self.chat.clone().settings(acceptor.is_some())?;
+                share = in_file;
+                Arc::new(Chat::new(settings))
+            }
             Service::Files => Arc::new(self.files.service()?),
         };
-        Ok(match acceptor {
+        let service: Arc<dyn AnyService> = match acceptor {
             Some(acceptor) => {
                 Arc::new(Tls::new(service, acceptor, self.encryption.handshake_timeout))
             }
             None => Arc::new(Plain(service)),
-        })
+        };
+        Ok((service, share))
     }
 
     /// Files that anybody can change are for networks where everybody may.
@@ -271,6 +299,7 @@ impl Server {
     fn prepare_for_signals(&self, acceptor: Option<&Acceptor>) -> io::Result<Arc<Stop>> {
         let stop = Stop::new()?;
         stop.on_signals()?;
+        stop.log_counters_on_signal()?;
         match acceptor.filter(|_| self.encryption.is_reloadable()) {
             Some(acceptor) => reload::on_hangup(acceptor.certificates.clone())?,
             None => stop.on_hangup()?,
@@ -319,6 +348,8 @@ impl Server {
         }
         Ok(Limits {
             max_clients: asked.unwrap_or(Limits::MAX_CLIENTS).min(seats.most),
+            access: self.admission.access(),
+            slow_pass: self.watching.slow_pass(),
             idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
             backlog_bytes: self.backlog_bytes,
             grace: self.grace,

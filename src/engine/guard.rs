@@ -6,16 +6,20 @@
 //!    answer each other never stop (CVE-2024-2169).
 //! 3. An answer leaves with one hop less than what it answers had left. What loops all the same,
 //!    between two servers on whatever ports, ends as it does among routers (RFC 791, time to live).
-//! 4. A source gets so many answers per second, where a rate is set.
+//! 4. Who may not call over TCP is not answered here.
+//! 5. A source gets so many answers per second, where a rate is set.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use log::info;
+
+use super::Limits;
+use super::admission::{Access, DENIED};
+use super::counters::{Datagrams, sum};
 
 /// UDP ports whose services answer whatever comes, by their names in IANA's registry. No client
 /// calls from one of them: those that the kernel chooses begin at 32768.
@@ -32,11 +36,9 @@ pub(super) struct Guard {
     local: SocketAddr,
     /// What the server listens on for datagrams, this socket and others.
     own: Arc<[SocketAddr]>,
+    access: Access,
     rates: Option<Mutex<Rates>>,
-    received: AtomicU64,
-    answered: AtomicU64,
-    refused: AtomicU64,
-    unsent: AtomicU64,
+    counters: Arc<Datagrams>,
 }
 
 /// What a datagram's header says.
@@ -67,6 +69,8 @@ pub(super) enum Refusal {
     Many,
     /// Its source has had its share.
     Rate,
+    /// The lists keep its sender out.
+    Denied,
 }
 
 impl fmt::Display for Refusal {
@@ -78,23 +82,21 @@ impl fmt::Display for Refusal {
             Refusal::Hops => "it has no hop left, as after many rounds of a loop",
             Refusal::Many => "it was sent to many",
             Refusal::Rate => "its source has had its --rate-per-source",
+            Refusal::Denied => DENIED,
         })
     }
 }
 
 impl Guard {
-    /// For a socket bound to `local`, one of the server's `own` addresses, with so many answers per
-    /// second for each source.
-    pub fn new(local: SocketAddr, own: Arc<[SocketAddr]>, rate: Option<f64>) -> Guard {
-        Guard {
-            local,
-            own,
-            rates: rate.map(|rate| Mutex::new(Rates::new(rate, Instant::now()))),
-            received: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            unsent: AtomicU64::new(0),
-        }
+    /// For a socket bound to `local`, one of the server's `own` addresses.
+    pub fn new(
+        local: SocketAddr,
+        own: Arc<[SocketAddr]>,
+        limits: &Limits,
+        counters: Arc<Datagrams>,
+    ) -> Guard {
+        let rates = limits.rate_per_source.map(|rate| Rates::new(rate, Instant::now()));
+        Guard { local, own, access: limits.access.clone(), rates: rates.map(Mutex::new), counters }
     }
 
     /// The address the socket is bound to.
@@ -104,22 +106,22 @@ impl Guard {
 
     /// Whether a datagram may be answered.
     pub fn admit(&self, header: &Header) -> Result<(), Refusal> {
-        self.received.fetch_add(1, Ordering::Relaxed);
+        self.counters.received.add(1);
         let verdict = self.judge(header);
-        if verdict.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Err(refusal) = verdict {
+            self.counters.refuse(refusal);
         }
         verdict
     }
 
     /// An answer was sent.
     pub fn answered(&self) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.counters.answered.add(1);
     }
 
     /// An answer could not be sent.
     pub fn unsent(&self) {
-        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.counters.unsent.add(1);
     }
 
     fn judge(&self, header: &Header) -> Result<(), Refusal> {
@@ -145,6 +147,9 @@ impl Guard {
         if hops <= 1 {
             return Err(Refusal::Hops);
         }
+        if !self.access.admits(from.ip()) {
+            return Err(Refusal::Denied);
+        }
         let Some(rates) = &self.rates else {
             return Ok(());
         };
@@ -158,18 +163,18 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        if count(&self.received) > 0 {
-            let unsent = match count(&self.unsent) {
+        let Datagrams { received, answered, unsent, refused } = &*self.counters;
+        if received.value() > 0 {
+            let unsent = match unsent.value() {
                 0 => String::new(),
                 unsent => format!(", unsent {unsent}"),
             };
             info!(
                 "{} (UDP): datagrams received {}, answered {}, refused {}{unsent}",
                 self.local,
-                count(&self.received),
-                count(&self.answered),
-                count(&self.refused)
+                received.value(),
+                answered.value(),
+                sum(refused)
             );
         }
     }
@@ -230,6 +235,10 @@ mod tests {
 
     use super::*;
 
+    fn guard(local: &str, own: &Arc<[SocketAddr]>, limits: &Limits) -> Guard {
+        Guard::new(local.parse().unwrap(), own.clone(), limits, Arc::default())
+    }
+
     fn header(from: &str) -> Header {
         Header { from: from.parse().unwrap(), hops: 64, to: None, to_many: false }
     }
@@ -238,7 +247,7 @@ mod tests {
     fn who_would_answer_the_answer_gets_none() {
         let own: Arc<[SocketAddr]> =
             ["127.0.0.1:8000", "127.0.0.2:8000"].map(|own| own.parse().unwrap()).into();
-        let guard = Guard::new(own[0], own.clone(), None);
+        let judge = guard("127.0.0.1:8000", &own, &Limits::default());
         for (from, verdict) in [
             ("127.0.0.1:40000", Ok(())),
             ("127.0.0.1:8001", Ok(())),
@@ -260,14 +269,19 @@ mod tests {
             ("0.0.0.0:40000", Err(Refusal::Nobody)),
             ("[ff02::1]:40000", Err(Refusal::Nobody)),
         ] {
-            assert_eq!(guard.admit(&header(from)), verdict, "{from}");
+            assert_eq!(judge.admit(&header(from)), verdict, "{from}");
         }
         let looped = Header { hops: 1, ..header("192.0.2.1:40000") };
-        assert_eq!(guard.admit(&looped), Err(Refusal::Hops));
+        assert_eq!(judge.admit(&looped), Err(Refusal::Hops));
         let broadcast = Header { to_many: true, ..header("192.0.2.1:40000") };
-        assert_eq!(guard.admit(&broadcast), Err(Refusal::Many));
-        let wildcard = Guard::new("0.0.0.0:8000".parse().unwrap(), own, None);
+        assert_eq!(judge.admit(&broadcast), Err(Refusal::Many));
+        let wildcard = guard("0.0.0.0:8000", &own, &Limits::default());
         assert_eq!(wildcard.admit(&header("192.0.2.9:8000")), Err(Refusal::Ourselves));
+        let deny = vec!["192.0.2.0/24".parse().unwrap()];
+        let access = Access { deny, ..Access::default() };
+        let closed = guard("127.0.0.1:8000", &own, &Limits { access, ..Limits::default() });
+        assert_eq!(closed.admit(&header("192.0.2.1:40000")), Err(Refusal::Denied));
+        assert_eq!(closed.admit(&header("198.51.100.1:40000")), Ok(()));
     }
 
     #[test]

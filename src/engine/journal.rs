@@ -1,15 +1,18 @@
-//! The journal of who came and who left, at level info, and never more than a screenful a second:
-//! ten thousand bad clients must not write ten thousand lines.
+//! The journal of who came and who left: all are counted, and listed at level info, but never more
+//! than a screenful a second: ten thousand bad clients must not write ten thousand lines.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use log::{Level, info, log_enabled, warn};
 
+use super::admission::Turnaway;
+use super::counters::Counters;
 use crate::failure::cause;
 use crate::session::ConnectionId;
 
@@ -62,33 +65,42 @@ pub(super) struct Departure<'a> {
     pub received: u64,
     pub sent: u64,
     pub stayed: Duration,
+    pub end: &'a End,
     pub why: &'a str,
+    /// The index of its service.
+    pub service: usize,
 }
 
 /// Shared by all threads of an engine, without a lock.
 pub(super) struct Journal {
+    counters: Arc<Counters>,
     start: Instant,
     second: AtomicU64,
     lines: AtomicU32,
     unlisted: AtomicU64,
     shortage: AtomicU64,
-    /// The second, from 1, in which a refusal was last told.
+    /// The second, from 1, in which a refused datagram was last told.
     refusal: AtomicU64,
+    /// The same of a caller who was turned away.
+    turnaway: AtomicU64,
 }
 
 impl Journal {
-    pub fn new() -> Journal {
+    pub fn new(counters: Arc<Counters>) -> Journal {
         Journal {
+            counters,
             start: Instant::now(),
             second: AtomicU64::new(0),
             lines: AtomicU32::new(0),
             unlisted: AtomicU64::new(0),
             shortage: AtomicU64::new(u64::MAX),
             refusal: AtomicU64::new(0),
+            turnaway: AtomicU64::new(0),
         }
     }
 
-    pub fn arrived(&self, id: ConnectionId, peer: SocketAddr) {
+    pub fn arrived(&self, id: ConnectionId, peer: SocketAddr, service: usize) {
+        self.counters.services[service].accepted.add(1);
         if self.has_room() {
             info!("{id} {peer} connected");
         }
@@ -96,16 +108,23 @@ impl Journal {
 
     /// A datagram is not answered: one line a second at most; the others show in the sum at the end.
     pub fn refused(&self, from: SocketAddr, why: &dyn fmt::Display) {
-        // Not out of the others' lines: it may be a flood, and meant to hide them.
-        let second = self.start.elapsed().as_secs() + 1;
-        if self.refusal.swap(second, Ordering::Relaxed) != second {
+        if self.is_first(&self.refusal) {
             info!("a datagram from {from} is not answered: {why}");
         }
     }
 
+    /// A caller is not let in: one line a second at most.
+    pub fn turned_away(&self, peer: SocketAddr, why: Turnaway, service: usize) {
+        self.counters.services[service].turn_away(why);
+        if self.is_first(&self.turnaway) {
+            info!("{peer} is refused: {why}");
+        }
+    }
+
     pub fn departed(&self, d: &Departure) {
+        self.counters.services[d.service].end(d.end);
         if self.has_room() {
-            let Departure { id, peer, received, sent, stayed, why } = d;
+            let Departure { id, peer, received, sent, stayed, why, .. } = d;
             let seconds = stayed.as_secs_f64();
             info!("{id} {peer} left after {seconds:.3} s: {received} B in, {sent} B out; {why}");
         }
@@ -113,11 +132,19 @@ impl Journal {
 
     /// One line per episode, however often the same shortage is met again while it lasts.
     pub fn shortage(&self, of: &dyn fmt::Display) {
+        self.counters.shortages.add(1);
         let now = self.start.elapsed().as_millis() as u64;
         let last = self.shortage.swap(now, Ordering::Relaxed);
         if last == u64::MAX || now.saturating_sub(last) > EPISODE.as_millis() as u64 {
             warn!("{of}; callers wait, and accepting goes on when it has passed");
         }
+    }
+
+    /// Whether nothing else was told in this second. Such lines are not among those of arrivals: they
+    /// may be a flood, and meant to hide them.
+    fn is_first(&self, told: &AtomicU64) -> bool {
+        let second = self.start.elapsed().as_secs() + 1;
+        told.swap(second, Ordering::Relaxed) != second
     }
 
     /// Whether this second has room for another line.

@@ -8,6 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGBUS, SIGSEGV};
 
 use super::Engine;
+use super::admission::Access;
 use crate::session::Output;
 
 /// Every limit of an engine, with its default.
@@ -15,6 +16,11 @@ use crate::session::Output;
 pub struct Limits {
     /// Connections served at once. Further callers wait in the kernel's queue.
     pub max_clients: usize,
+    /// Connections of one address (of a /64 of IPv6) at once; `None` for any number. Further ones are
+    /// refused. Loopback addresses are not counted.
+    pub clients_per_address: Option<u32>,
+    /// Who may call at all, over TCP and UDP.
+    pub access: Access,
     /// How long a connection may make no progress, in either direction; `None` for ever. Engines look
     /// eight times in that time, so they may be an eighth late, and two where a peer does not read.
     pub idle_timeout: Option<Duration>,
@@ -31,6 +37,9 @@ pub struct Limits {
     /// Datagrams answered per second to one source, an address or an IPv6 network of 64 bits; `None`
     /// for all.
     pub rate_per_source: Option<f64>,
+    /// A pass of the loop that takes longer is logged with what it did; `None` for never (poll
+    /// engine: a thread that takes long holds up nobody but its own client).
+    pub slow_pass: Option<Duration>,
     /// Stack of a client's thread, in bytes (thread engine). Only touched pages cost memory.
     pub stack_bytes: usize,
 }
@@ -47,6 +56,11 @@ impl Limits {
     pub const GRACE: Duration = Duration::from_secs(5);
     /// Time for the last words to cross the world and back some times, and short for a seat.
     pub const LINGER: Duration = Duration::from_secs(2);
+    /// Python's asyncio finds a callback slow from there on; a person notices.
+    pub const SLOW_PASS: Duration = Duration::from_millis(100);
+    /// Connections of those who only watch, besides the clients: a few at a time of whoever collects
+    /// figures, and far from what is [reserved](seats) of descriptors.
+    pub const WATCHERS: usize = 8;
     /// Enough for the deepest call chain of a debug build. std's 2 MiB costs no more memory, but
     /// glibc keeps 40 MiB of stacks for the next threads: 20 large ones or 320 of these.
     pub const STACK_BYTES: usize = 128 * 1024;
@@ -67,12 +81,15 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             max_clients: Limits::MAX_CLIENTS,
+            clients_per_address: None,
+            access: Access::default(),
             idle_timeout: Some(Limits::IDLE_TIMEOUT),
             backlog_bytes: Limits::BACKLOG_BYTES,
             grace: Limits::GRACE,
             linger: Limits::LINGER,
             receivers: 1,
             rate_per_source: None,
+            slow_pass: Some(Limits::SLOW_PASS),
             stack_bytes: Limits::STACK_BYTES,
         }
     }

@@ -1,10 +1,12 @@
 //! Engines own sockets and time: they ask the kernel, call the session, send its output.
 //!
 //! [`threads`] and [`poll`] have one signature and keep one order, to be read side by side. What
-//! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], and the journal of who
-//! came and left. Datagrams have no connections; both engines take and answer them by an exchange.
+//! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], who is let in
+//! (`admission`), and the journal of who came and left, with its [`counters`]. Datagrams have no connections; both engines take and answer them by an exchange.
 
+mod admission;
 mod buffer;
+pub mod counters;
 mod exchange;
 mod guard;
 mod journal;
@@ -27,8 +29,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll as poll_once};
 use socket2::SockRef;
 
+pub use admission::{Access, Network};
 pub(crate) use buffer::Buffer;
-pub(crate) use guard::network;
+use guard::network;
 pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
 use listen::QUEUE;
 pub(crate) use listen::resolve;
@@ -62,6 +65,25 @@ pub enum Engine {
     Threads,
     /// One thread, one readiness loop, all clients.
     Poll,
+}
+
+/// The services of the endpoints, each once.
+fn services(endpoints: &[Endpoint]) -> Vec<Arc<dyn Service>> {
+    let mut services: Vec<Arc<dyn Service>> = Vec::new();
+    for endpoint in endpoints {
+        if let Endpoint::Stream { service, .. } = endpoint
+            && !services.iter().any(|known| Arc::ptr_eq(known, service))
+        {
+            services.push(service.clone());
+        }
+    }
+    services
+}
+
+/// The place of `service` among all.
+fn place(services: &[Arc<dyn Service>], service: &Arc<dyn Service>) -> usize {
+    let place = services.iter().position(|known| Arc::ptr_eq(known, service));
+    place.expect("all services of endpoints are among them")
 }
 
 /// The addresses of those that take datagrams.
@@ -119,6 +141,22 @@ enum News<'a> {
 }
 
 impl<'a> News<'a> {
+    /// What the session is told, in a word.
+    fn name(self) -> &'static str {
+        match self {
+            News::Open => "open",
+            News::Receive(_) => "receive",
+            News::Produce => "produce",
+            News::Deliver(_) => "deliver",
+            News::Eof => "eof",
+            News::Idle => "idle",
+            News::Wake => "wake",
+            News::Drain => "drain",
+            News::Overflow => "overflow",
+            News::End(_) => "end",
+        }
+    }
+
     /// What a session may [repeat](Output::repeat).
     fn input(self) -> &'a [u8] {
         match self {

@@ -13,7 +13,8 @@
 //! 5. A token is slot and serial: late news for a former tenant reaches nobody.
 //! 6. All closing happens in one place.
 //! 7. Datagrams have no connections and so no turns: some batches of them, then everybody's turns.
-//! 8. Time is read once per pass, and one timer wakes the loop for whatever is due next.
+//! 8. Time is read when a pass begins and when it ends, not per message, and one timer wakes the loop
+//!    for whatever is due next.
 //! 9. Mail is sent when there is no more news, or after some passes: one write for many letters.
 
 mod clock;
@@ -22,8 +23,8 @@ mod datagrams;
 mod ending;
 mod mail;
 mod readiness;
+mod watch;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::mem;
@@ -42,13 +43,16 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use readiness::Readiness;
 use slab::Slab;
+use watch::{Pass, Step, Watch};
 
+use super::admission::Admission;
 use super::buffer::Buffer;
+use super::counters::Counters;
 use super::guard::Guard;
 use super::journal::{End, Journal};
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, Stop, accept_failure, datagram_addresses,
-    explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, Engine, Limits, News, Stop, accept_failure,
+    datagram_addresses, explain, place, services,
 };
 use crate::session::{ConnectionId, Files, Mail, Output, Service};
 
@@ -70,6 +74,7 @@ const MOST_HELD: u32 = 4;
 /// when the grace period was over. Fails when epoll or the registration of a listener does.
 pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
     let mut server = Server::new(endpoints, limits)?;
+    stop.show(server.counters.clone());
     server.poll.registry().register(
         &mut SourceFd(&stop.reader().as_fd().as_raw_fd()),
         STOP,
@@ -81,7 +86,8 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
 /// A listener and what is known of the queue behind it.
 struct Listener {
     socket: TcpListener,
-    service: Arc<dyn Service>,
+    /// The place of its service.
+    service: usize,
     /// Callers may be waiting: the news of them was told, and will not be told again.
     waiting: bool,
 }
@@ -110,7 +116,11 @@ struct Server {
     listeners: Vec<Listener>,
     first_listener: usize,
     datagrams: Vec<Datagrams>,
+    services: Vec<Arc<dyn Service>>,
+    admission: Admission,
     connections: Slab<Connection>,
+    /// How many of them only watch.
+    watchers: usize,
     serial: u32,
     turns: VecDeque<ConnectionId>,
     /// What every read reads into: one buffer serves all, for nothing stays in it.
@@ -128,11 +138,13 @@ struct Server {
     /// Passes since mail was sent.
     held: u32,
     /// Why sessions have ended their conversations, until the connections end.
-    failures: HashMap<ConnectionId, Cow<'static, str>>,
+    failures: HashMap<ConnectionId, End>,
     limits: Limits,
+    counters: Arc<Counters>,
     journal: Journal,
+    watch: Watch,
     start: Instant,
-    /// Read once per pass, not per message.
+    /// When the pass began. Not read per message.
     now: Instant,
     clock: Clock,
     /// Accepting rests until then.
@@ -147,6 +159,11 @@ impl Server {
         let mut listeners = Vec::new();
         let mut datagrams = Vec::new();
         let own = datagram_addresses(&endpoints)?;
+        let services = services(&endpoints);
+        let counters = Arc::new(Counters::new(Engine::Poll, &services, &endpoints, &limits));
+        if services.len() > 1 << u8::BITS {
+            return Err(io::Error::other("a loop has 256 services at most"));
+        }
         for endpoint in endpoints {
             match endpoint {
                 Endpoint::Stream { listener, service } => {
@@ -154,12 +171,14 @@ impl Server {
                     let mut socket = TcpListener::from_std(listener);
                     let token = Token(listeners.len());
                     poll.registry().register(&mut socket, token, Interest::READABLE)?;
+                    let service = place(&services, &service);
                     listeners.push(Listener { socket, service, waiting: false });
                 }
                 Endpoint::Datagram { socket, responder } => {
                     let token = Token(DATAGRAMS + datagrams.len());
                     let (registry, local) = (poll.registry(), socket.local_addr()?);
-                    let guard = Guard::new(local, own.clone(), limits.rate_per_source);
+                    let (_, counters) = &counters.sockets[datagrams.len()];
+                    let guard = Guard::new(local, own.clone(), &limits, counters.clone());
                     datagrams.push(Datagrams::new(socket, responder, guard, registry, token)?);
                 }
             }
@@ -171,7 +190,10 @@ impl Server {
             listeners,
             first_listener: 0,
             datagrams,
+            services,
+            admission: Admission::new(limits.access.clone(), limits.clients_per_address),
             connections: Slab::new(),
+            watchers: 0,
             serial: 0,
             turns: VecDeque::new(),
             input: Buffer::new(limits.read_bytes(READ_BYTES)),
@@ -182,8 +204,10 @@ impl Server {
             mailed: Vec::new(),
             held: 0,
             failures: HashMap::new(),
+            watch: Watch::new(limits.slow_pass),
             limits,
-            journal: Journal::new(),
+            journal: Journal::new(counters.clone()),
+            counters,
             start: now,
             now,
             clock,
@@ -208,16 +232,19 @@ impl Server {
             }
             self.now = Instant::now();
             self.output.set_now(self.now);
+            self.watch.begin();
             for event in &events {
-                self.note(event);
+                self.note(event, stop);
             }
+            stop.log_if_asked();
             if stop.requested() && self.deadline.is_none() {
                 self.drain();
             }
             self.expire();
             self.accept();
             self.answer_datagrams();
-            for _ in 0..self.turns.len() {
+            let turns = self.turns.len();
+            for _ in 0..turns {
                 if let Some(id) = self.turns.pop_front() {
                     self.turn(id);
                     // Of one that has left.
@@ -237,14 +264,30 @@ impl Server {
                 self.held = 0;
                 self.send_mail();
             }
+            self.look_back(events.iter().count(), turns);
         }
         Ok(())
     }
 
+    /// After a pass: how long it took, and with what where that was too long.
+    fn look_back(&mut self, events: usize, turns: usize) {
+        let pass = Pass { began: self.now, took: self.now.elapsed(), events, turns };
+        self.counters.passes.count(pass.took);
+        let whose = |id| match tenant(&mut self.connections, id) {
+            Some(Connection { peer, service, .. }) => {
+                format!("{id} {peer} ({})", self.services[usize::from(*service)].name())
+            }
+            None => format!("{id}, which has left,"),
+        };
+        if self.watch.end(&pass, whose) {
+            self.counters.slow_passes.count(1);
+        }
+    }
+
     /// Whether something can be done without news.
     fn is_busy(&self) -> bool {
-        let callers = self.listeners.iter().any(|listener| listener.waiting);
-        let accepting = callers && self.rest.is_none() && self.has_seat();
+        let seated = |listener: &Listener| listener.waiting && self.has_seat(listener.service);
+        let accepting = self.rest.is_none() && self.listeners.iter().any(seated);
         accepting
             || self.datagrams.iter().any(Datagrams::may_go_on)
             || !self.turns.is_empty()
@@ -259,11 +302,14 @@ impl Server {
     }
 
     /// Takes down what epoll tells once.
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &Event, stop: &Stop) {
         let id = connection_id(event.token());
         if id.serial() == 0 {
             if event.token() == CLOCK {
                 self.clock.rang();
+            }
+            if event.token() == STOP {
+                stop.hear();
             }
             if let Some(listener) = self.listeners.get_mut(id.slot()) {
                 explain!("epoll_wait: callers are waiting at listener {}", id.slot());
@@ -299,11 +345,12 @@ impl Server {
         for turn in 0..self.listeners.len() {
             let index = self.first_listener.wrapping_add(turn) % self.listeners.len();
             for _ in 0..ACCEPT_BATCH {
-                if !self.listeners[index].waiting || self.rest.is_some() || !self.has_seat() {
+                let Listener { waiting, service, .. } = self.listeners[index];
+                if !waiting || self.rest.is_some() || !self.has_seat(service) {
                     break;
                 }
                 match self.listeners[index].socket.accept() {
-                    Ok((stream, peer)) => self.seat(stream, peer, index),
+                    Ok((stream, peer)) => self.seat(stream, peer, service),
                     Err(error) => match accept_failure(&error) {
                         AcceptFailure::Caller => debug!("accept: {error}"),
                         AcceptFailure::Nobody => self.listeners[index].waiting = false,
@@ -317,12 +364,23 @@ impl Server {
         }
     }
 
-    fn has_seat(&self) -> bool {
-        self.connections.len() < self.limits.max_clients
+    /// Whether there is a seat for a caller of this service. Those who watch have their own.
+    fn has_seat(&self, service: usize) -> bool {
+        match self.services[service].is_for_watchers() {
+            true => self.watchers < Limits::WATCHERS,
+            false => self.connections.len() - self.watchers < self.limits.max_clients,
+        }
     }
 
-    /// Gives a caller a slot in the slab, a session, and its place in epoll's set.
-    fn seat(&mut self, mut stream: TcpStream, peer: SocketAddr, listener: usize) {
+    /// Gives a caller a slot in the slab, a session, and its place in epoll's set; or lets him go.
+    fn seat(&mut self, mut stream: TcpStream, peer: SocketAddr, place: usize) {
+        let service = &self.services[place];
+        let watches = service.is_for_watchers();
+        if !watches && let Err(why) = self.admission.admit(peer.ip()) {
+            explain!("accepted {peer}, who is refused: {why}");
+            self.journal.turned_away(peer, why, place);
+            return;
+        }
         self.serial = self.serial.checked_add(1).unwrap_or(1);
         let slot = self.connections.vacant_entry();
         let id = ConnectionId::new(slot.key() as u32, self.serial);
@@ -330,11 +388,13 @@ impl Server {
         if let Err(error) = self.poll.registry().register(&mut stream, token(id), both) {
             self.journal.shortage(&format_args!("cannot watch {peer}: {error}; it is left"));
             self.rest = Some(self.now + ACCEPT_PAUSE);
+            if !watches {
+                self.admission.leave(peer.ip());
+            }
             return;
         }
         explain!("accepted {peer} as {id} into slot {}; registered once", id.slot());
-        self.journal.arrived(id, peer);
-        let service = &self.listeners[listener].service;
+        self.journal.arrived(id, peer, place);
         slot.insert(Connection {
             stream,
             serial: self.serial,
@@ -349,10 +409,15 @@ impl Server {
             readable: false,
             hidden: false,
             eof: false,
-            takes_mail: service.takes_mail(),
+            service: place as u8,
             last_reads: u8::MAX,
             queued: false,
         });
+        self.watchers += usize::from(watches);
+        if !watches && !self.has_seat(place) {
+            explain!("that was the last seat: further callers wait in the kernel's queue");
+            self.counters.full.count(1);
+        }
         self.tell(id, News::Open);
     }
 
@@ -371,9 +436,10 @@ impl Server {
             return;
         };
         connection.queued = false;
+        self.counters.services[usize::from(connection.service)].turns.count(1);
         let drains = self.deadline.is_some() && connection.last_reads > 0;
         if connection.is_blocked() {
-            match connection.flush(self.clock.tick()) {
+            match connection.flush(self.clock.tick(), &self.counters) {
                 Ok(()) => self.settle(id),
                 Err(error) => self.close(id, End::Broken(error)),
             }
@@ -413,6 +479,7 @@ impl Server {
             }
             Ok(n) => {
                 connection.received += n as u64;
+                self.counters.services[usize::from(connection.service)].received.count(n as u64);
                 connection.progress = self.clock.tick();
                 connection.readable = connection.hidden || n == self.input.bytes().len();
                 explain!(
@@ -453,10 +520,12 @@ impl Server {
         let excerpt = self.output.take_excerpt();
         let (repeated, written) = (self.output.repeated(news.input()), self.output.bytes());
         explain!("turn: {id} says {} bytes and wants {want:?}", repeated.len() + written.len());
-        let sent = connection.send(repeated, self.clock.tick()).and_then(|()| match excerpt {
-            None => connection.send(written, self.clock.tick()),
-            Some(excerpt) => connection.send_with(written, excerpt, self.clock.tick()),
+        let (tick, counters) = (self.clock.tick(), &*self.counters);
+        let sent = connection.send(repeated, tick, counters).and_then(|()| match excerpt {
+            None => connection.send(written, tick, counters),
+            Some(excerpt) => connection.send_with(written, excerpt, tick, counters),
         });
+        self.watch.end_step(Step::Tell(id, news.name()));
         if connection.backlog.is_some() {
             explain!(
                 "turn: {} bytes wait until {id} reads; nothing is read from it meanwhile",
@@ -479,7 +548,7 @@ impl Server {
             self.alarms.set(id, at);
         }
         if let Some(why) = self.output.take_failure() {
-            self.fail(id, why);
+            self.fail(id, End::Failed(why));
         }
     }
 
@@ -495,8 +564,9 @@ impl Server {
             return;
         }
         let drains = stopping && connection.last_reads > 0;
+        let takes_mail = || self.services[usize::from(connection.service)].takes_mail();
         match connection.state {
-            State::Read if connection.eof && !connection.takes_mail => self.finish(id),
+            State::Read if connection.eof && !takes_mail() => self.finish(id),
             State::Read if connection.readable || drains => self.queue(id),
             State::Wait if drains => self.queue(id),
             State::Linger if connection.readable => self.queue(id),

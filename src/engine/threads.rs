@@ -42,12 +42,14 @@ use patience::{Patience, SHORTEST};
 use signal_hook::{flag, low_level};
 use slab::Slab;
 
+use super::admission::Admission;
 use super::buffer::Buffer;
+use super::counters::Counters;
 use super::guard::Guard;
 use super::journal::{End, Journal};
 use super::{
-    ACCEPT_PAUSE, AcceptFailure, Endpoint, Limits, News, QUEUE, Stop, accept_failure,
-    datagram_addresses, explain,
+    ACCEPT_PAUSE, AcceptFailure, Endpoint, Engine, Limits, News, QUEUE, Stop, accept_failure,
+    datagram_addresses, explain, place, services,
 };
 use crate::file::{Excerpt, before_more};
 use crate::session::{ConnectionId, Files, Mail, Output, Service, Want};
@@ -76,22 +78,37 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 30);
 /// when the grace period was over. Fails when no thread can be had for a listener.
 pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Result<()> {
     let own = datagram_addresses(&endpoints)?;
+    let services = services(&endpoints);
+    let counters = Arc::new(Counters::new(Engine::Threads, &services, &endpoints, &limits));
+    stop.show(counters.clone());
     let server = Arc::new(Server {
         idle: limits.idle_timeout.unwrap_or(FOR_EVER),
+        services,
+        journal: Journal::new(counters.clone()),
+        table: Mutex::new(Table {
+            connections: Slab::new(),
+            admission: Admission::new(limits.access.clone(), limits.clients_per_address),
+            seats: 0,
+            watchers: 0,
+            serial: 0,
+        }),
         limits,
         stop,
-        journal: Journal::new(),
-        table: Mutex::default(),
+        counters,
         left: Condvar::new(),
     });
+    let mut sockets = server.counters.sockets.iter();
     let noticed = flag::register(SIGURG as i32, Arc::default())?;
     let mut doors = Vec::new();
     let opened = endpoints.into_iter().try_for_each(|endpoint| {
         doors.push(match endpoint {
-            Endpoint::Stream { listener, service } => server.listen(listener, service)?,
+            Endpoint::Stream { listener, service } => {
+                server.listen(listener, place(&server.services, &service))?
+            }
             Endpoint::Datagram { socket, responder } => {
-                let guard =
-                    Guard::new(socket.local_addr()?, own.clone(), server.limits.rate_per_source);
+                let local = socket.local_addr()?;
+                let (_, counters) = sockets.next().expect("there are counters for each socket");
+                let guard = Guard::new(local, own.clone(), &server.limits, counters.clone());
                 server.receive(socket, responder, guard)?
             }
         });
@@ -119,40 +136,40 @@ struct Server {
     limits: Limits,
     idle: Duration,
     stop: Arc<Stop>,
+    services: Vec<Arc<dyn Service>>,
+    counters: Arc<Counters>,
     journal: Journal,
     table: Mutex<Table>,
     /// Somebody has left, or everybody should look whether it is time to.
     left: Condvar,
 }
 
-#[derive(Default)]
 struct Table {
     connections: Slab<Arc<Connection>>,
+    admission: Admission,
     /// Seats taken. One is free again when its socket is closed, a moment after the table has
     /// forgotten its tenant.
     seats: usize,
+    /// How many of them are those of callers who only watch.
+    watchers: usize,
     serial: u32,
 }
 
 impl Server {
-    fn listen(
-        self: &Arc<Server>,
-        listener: TcpListener,
-        service: Arc<dyn Service>,
-    ) -> io::Result<Door> {
+    fn listen(self: &Arc<Server>, listener: TcpListener, service: usize) -> io::Result<Door> {
         let listener = Arc::new(listener);
         let (server, shared) = (self.clone(), listener.clone());
         let acceptor = thread::Builder::new()
             .name("acceptor".into())
-            .spawn(move || server.accept(&shared, &*service))?;
+            .spawn(move || server.accept(&shared, service))?;
         Ok(Door { socket: Socket::Stream(listener), threads: vec![acceptor] })
     }
 
     /// Accepts callers while there are seats for them. The others wait in the kernel's queue.
-    fn accept(self: &Arc<Server>, listener: &TcpListener, service: &dyn Service) {
+    fn accept(self: &Arc<Server>, listener: &TcpListener, service: usize) {
         let mut queue = QUEUE;
         while queue > 0 {
-            drop(self.wait_for_seat());
+            drop(self.wait_for_seat(self.table(), service));
             if self.stop.requested() {
                 // Who is in the queue now was there before the stop, or nearly so.
                 queue -= 1;
@@ -174,21 +191,49 @@ impl Server {
         }
     }
 
-    /// Sleeps until a seat is free, or the server is stopping.
-    fn wait_for_seat(&self) -> MutexGuard<'_, Table> {
-        let full =
-            |table: &mut Table| table.seats >= self.limits.max_clients && !self.stop.requested();
-        self.left.wait_while(self.table(), full).unwrap_or_else(PoisonError::into_inner)
+    /// Whether there is a seat for a caller of this service. Those who watch have their own.
+    fn has_seat(&self, table: &Table, service: usize) -> bool {
+        match self.services[service].is_for_watchers() {
+            true => table.watchers < Limits::WATCHERS,
+            false => table.seats - table.watchers < self.limits.max_clients,
+        }
     }
 
-    /// Gives a caller a slot in the slab, a session, and a thread.
-    fn seat(self: &Arc<Server>, stream: TcpStream, address: SocketAddr, service: &dyn Service) {
+    /// Sleeps until a seat is free, or the server is stopping.
+    fn wait_for_seat<'a>(
+        &'a self,
+        table: MutexGuard<'a, Table>,
+        service: usize,
+    ) -> MutexGuard<'a, Table> {
+        let full = |table: &mut Table| !self.has_seat(table, service) && !self.stop.requested();
+        self.left.wait_while(table, full).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a caller a slot in the slab, a session, and a thread; or lets him go.
+    fn seat(self: &Arc<Server>, stream: TcpStream, address: SocketAddr, place: usize) {
+        let service = &self.services[place];
+        let watches = service.is_for_watchers();
+        let mut table = self.table();
+        if !watches && let Err(why) = table.admission.admit(address.ip()) {
+            drop(table);
+            explain!("acceptor: {address} is refused: {why}");
+            self.journal.turned_away(address, why, place);
+            return;
+        }
         // Another acceptor may have taken the last seat since: wait with the caller in hand.
-        let mut table = self.wait_for_seat();
-        if table.seats >= self.limits.max_clients {
+        table = self.wait_for_seat(table, place);
+        if !self.has_seat(&table, place) {
+            if !watches {
+                table.admission.leave(address.ip());
+            }
             return;
         }
         table.seats += 1;
+        table.watchers += usize::from(watches);
+        if !watches && !self.has_seat(&table, place) {
+            explain!("that was the last seat: further callers wait in the kernel's queue");
+            self.counters.full.add(1);
+        }
         table.serial = table.serial.checked_add(1).unwrap_or(1);
         let serial = table.serial;
         let slot = table.connections.vacant_entry();
@@ -204,7 +249,8 @@ impl Server {
                 want: Want::Read,
                 drained: false,
             }),
-            mailbox: service.takes_mail().then(Mailbox::default),
+            service: place,
+            mailbox: service.takes_mail().then(|| Mailbox::new(self.counters.clone())),
             sent: AtomicU64::new(0),
             thread: OnceLock::new(),
             noticed: AtomicBool::new(false),
@@ -216,7 +262,7 @@ impl Server {
         slot.insert(connection.clone());
         drop(table);
         explain!("acceptor: {address} is {id}; a thread is spawned for it");
-        self.journal.arrived(id, address);
+        self.journal.arrived(id, address, place);
         let (server, tenant) = (self.clone(), connection.clone());
         if let Err(error) = self.spawn(format!("client {id}"), move || server.serve(tenant)) {
             self.close(connection, 0, End::Broken(error));
@@ -327,6 +373,7 @@ impl Server {
                 Ok(n) => {
                     explain!("{}: awake, read {n} bytes; its session is told", connection.id);
                     *received += n as u64;
+                    self.counters.services[connection.service].received.add(n as u64);
                     patience.renew();
                     let want = self.tell(connection, News::Receive(&input.bytes()[..n]))?;
                     if n == input.bytes().len() && n < most {
@@ -415,6 +462,7 @@ impl Server {
         talk: &mut Talk,
         news: News,
     ) -> (Vec<Mail>, Result<(), End>) {
+        self.counters.services[connection.service].turns.add(1);
         let Talk { session, output, want, .. } = talk;
         output.clear();
         *want = news.tell(&mut **session, output);
@@ -456,6 +504,7 @@ impl Server {
                     taken += n.min(rest.len());
                     quiet = Duration::ZERO;
                     connection.sent.fetch_add(n as u64, Ordering::Relaxed);
+                    self.counters.services[connection.service].sent.add(n as u64);
                 }
                 Err(_) if connection.is_overdue() => return Err(End::Slow),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {

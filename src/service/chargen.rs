@@ -42,6 +42,10 @@ impl Service for Chargen {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
         Box::new(Generator { at: 0 })
     }
+
+    fn name(&self) -> &'static str {
+        "chargen"
+    }
 }
 
 impl Responder for Chargen {
@@ -50,6 +54,10 @@ impl Responder for Chargen {
     fn respond(&self, _from: SocketAddr, datagram: &[u8], reply: &mut Vec<u8>) -> Reply {
         reply.extend_from_slice(&PATTERN[..datagram.len().min(LONGEST)]);
         Reply::Written
+    }
+
+    fn name(&self) -> &'static str {
+        "chargen"
     }
 }
 

@@ -12,6 +12,10 @@ impl Service for Discard {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
         Box::new(Discard)
     }
+
+    fn name(&self) -> &'static str {
+        "discard"
+    }
 }
 
 impl Session for Discard {
@@ -27,5 +31,9 @@ impl Responder for Discard {
 
     fn reflects(&self) -> bool {
         false
+    }
+
+    fn name(&self) -> &'static str {
+        "discard"
     }
 }

@@ -13,6 +13,10 @@ impl Service for Echo {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
         Box::new(Echo)
     }
+
+    fn name(&self) -> &'static str {
+        "echo"
+    }
 }
 
 impl Session for Echo {
@@ -25,5 +29,9 @@ impl Session for Echo {
 impl Responder for Echo {
     fn respond(&self, _from: SocketAddr, _datagram: &[u8], _reply: &mut Vec<u8>) -> Reply {
         Reply::Repeat
+    }
+
+    fn name(&self) -> &'static str {
+        "echo"
     }
 }

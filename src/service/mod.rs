@@ -6,9 +6,11 @@ mod discard;
 mod echo;
 pub mod files;
 pub mod http;
+mod metrics;
 
 pub use chargen::Chargen;
 pub use chat::Chat;
 pub use discard::Discard;
 pub use echo::Echo;
 pub use files::Files;
+pub use metrics::Metrics;

@@ -18,6 +18,14 @@ impl Service for Plain {
     fn takes_mail(&self) -> bool {
         self.0.takes_mail()
     }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn is_for_watchers(&self) -> bool {
+        self.0.is_for_watchers()
+    }
 }
 
 struct Watched {

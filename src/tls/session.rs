@@ -77,6 +77,14 @@ impl Service for Tls {
     fn takes_mail(&self) -> bool {
         self.service.takes_mail()
     }
+
+    fn name(&self) -> &'static str {
+        self.service.name()
+    }
+
+    fn is_for_watchers(&self) -> bool {
+        self.service.is_for_watchers()
+    }
 }
 
 /// One conversation over TLS.

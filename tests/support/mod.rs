@@ -16,6 +16,7 @@ pub mod ircd;
 pub mod kernel;
 pub mod load;
 pub mod network;
+pub mod metrics;
 pub mod ngircd;
 pub mod person;
 pub mod post;
@@ -147,6 +148,8 @@ impl Drop for Server {
 pub struct Process {
     pub child: Child,
     pub addresses: Vec<SocketAddr>,
+    /// Where its metrics are.
+    pub metrics: Vec<SocketAddr>,
     /// The fingerprint of its certificate, over TLS.
     pub fingerprint: Option<String>,
     pub stdout: BufReader<ChildStdout>,
@@ -176,6 +179,7 @@ impl Process {
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         // All lines are written at once, so what is buffered after the first one is all.
         let mut addresses = Vec::new();
+        let mut metrics = Vec::new();
         let mut fingerprint = None;
         while addresses.is_empty() || !stdout.buffer().is_empty() {
             let mut line = String::new();
@@ -184,11 +188,16 @@ impl Process {
                 fingerprint = Some(shown.to_owned());
                 continue;
             }
+            if let Some(shown) = line.trim_end().strip_prefix("metrics at http://") {
+                let address = shown.strip_suffix("/metrics").expect("it is a page");
+                metrics.push(address.parse().expect("an address"));
+                continue;
+            }
             let address = line.trim_end().strip_prefix("listening on ").expect("it is ready");
             let address = address.trim_end_matches(" (UDP)").trim_end_matches(" (TLS)");
             addresses.push(address.parse().expect("an address"));
         }
-        Process { child, addresses, fingerprint, stdout }
+        Process { child, addresses, metrics, fingerprint, stdout }
     }
 
     pub fn address(&self) -> SocketAddr {

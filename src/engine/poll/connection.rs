@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 
+use crate::engine::counters::Counters;
 use crate::file::{Excerpt, before_more};
 use crate::session::{Session, Want};
 
@@ -30,7 +31,8 @@ pub struct Connection {
     pub hidden: bool,
     /// The peer has said its last word.
     pub eof: bool,
-    pub takes_mail: bool,
+    /// The place of its service.
+    pub service: u8,
     /// Reads it still gets once the server is stopping, though it never stops sending: as many as
     /// empty the largest receive buffer. Zero: its session was told of the stop.
     pub last_reads: u8,
@@ -87,22 +89,28 @@ impl Connection {
     }
 
     /// One write; what the kernel does not take waits in the backlog.
-    pub fn send(&mut self, bytes: &[u8], tick: u8) -> io::Result<()> {
+    pub fn send(&mut self, bytes: &[u8], tick: u8, counters: &Counters) -> io::Result<()> {
         let mut taken = 0;
         if self.backlog.is_none() && !bytes.is_empty() {
-            taken = self.write(bytes, tick)?;
+            taken = self.write(bytes, tick, counters)?;
         }
         self.hold(&bytes[taken..], 0);
         Ok(())
     }
 
     /// The same for what goes before a part of a file, and for that.
-    pub fn send_with(&mut self, bytes: &[u8], mut excerpt: Excerpt, tick: u8) -> io::Result<()> {
+    pub fn send_with(
+        &mut self,
+        bytes: &[u8],
+        mut excerpt: Excerpt,
+        tick: u8,
+        counters: &Counters,
+    ) -> io::Result<()> {
         let mut taken = 0;
         if self.backlog.is_none() {
-            taken = self.sent(tick, |stream| before_more(stream, bytes))?;
+            taken = self.sent(tick, counters, |stream| before_more(stream, bytes))?;
             if taken == bytes.len() {
-                self.send_excerpt(&mut excerpt, tick)?;
+                self.send_excerpt(&mut excerpt, tick, counters)?;
             }
         }
         self.hold(&bytes[taken..], 0);
@@ -114,19 +122,19 @@ impl Connection {
 
     /// One write of the backlog, which is gone once the kernel has taken all of it, and one of what
     /// follows from a file.
-    pub fn flush(&mut self, tick: u8) -> io::Result<()> {
+    pub fn flush(&mut self, tick: u8, counters: &Counters) -> io::Result<()> {
         if let Some(mut backlog) = self.backlog.take() {
             if backlog.len() > 0 {
                 let bytes = &backlog.bytes[backlog.sent..];
                 backlog.sent += match backlog.excerpt {
-                    None => self.write(bytes, tick)?,
-                    Some(_) => self.sent(tick, |stream| before_more(stream, bytes))?,
+                    None => self.write(bytes, tick, counters)?,
+                    Some(_) => self.sent(tick, counters, |stream| before_more(stream, bytes))?,
                 };
             }
             if backlog.len() == 0
                 && let Some(mut excerpt) = backlog.excerpt.take()
             {
-                self.send_excerpt(&mut excerpt, tick)?;
+                self.send_excerpt(&mut excerpt, tick, counters)?;
                 backlog.excerpt = Some(excerpt).filter(|excerpt| excerpt.length() > 0);
             }
             if backlog.len() > 0 || backlog.excerpt.is_some() {
@@ -148,13 +156,20 @@ impl Connection {
         backlog.is_some_and(|backlog| !mem::replace(&mut backlog.is_mail, true))
     }
 
-    fn write(&mut self, bytes: &[u8], tick: u8) -> io::Result<usize> {
-        self.sent(tick, |mut stream| stream.write(bytes))
+    fn write(&mut self, bytes: &[u8], tick: u8, counters: &Counters) -> io::Result<usize> {
+        self.sent(tick, counters, |mut stream| stream.write(bytes))
     }
 
     /// Until the kernel takes no more: fewer bytes than asked for can have other reasons, too.
-    fn send_excerpt(&mut self, excerpt: &mut Excerpt, tick: u8) -> io::Result<()> {
-        while excerpt.length() > 0 && self.sent(tick, |stream| excerpt.send(stream))? > 0 {}
+    fn send_excerpt(
+        &mut self,
+        excerpt: &mut Excerpt,
+        tick: u8,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        while excerpt.length() > 0 && self.sent(tick, counters, |stream| excerpt.send(stream))? > 0
+        {
+        }
         Ok(())
     }
 
@@ -162,12 +177,14 @@ impl Connection {
     fn sent(
         &mut self,
         tick: u8,
+        counters: &Counters,
         mut call: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
             match call(&self.stream) {
                 Ok(n) => {
                     self.sent += n as u64;
+                    counters.services[usize::from(self.service)].sent.count(n as u64);
                     self.progress = tick;
                     return Ok(n);
                 }

@@ -11,6 +11,7 @@ use mio::{Interest, Registry, Token};
 use nix::sys::socket::MsgFlags;
 
 use super::Server;
+use super::watch::Step;
 use crate::engine::exchange::{BATCH, Exchange};
 use crate::engine::guard::Guard;
 use crate::engine::{ACCEPT_PAUSE, AcceptFailure, accept_failure};
@@ -80,8 +81,11 @@ impl Server {
                 }
                 let socket = datagrams.socket.as_fd();
                 match datagrams.exchange.turn(socket, MsgFlags::empty(), &self.journal) {
-                    // Fewer, and the socket is empty.
-                    Ok(taken) => datagrams.waiting = taken == BATCH,
+                    Ok(taken) => {
+                        // Fewer, and the socket is empty.
+                        datagrams.waiting = taken == BATCH;
+                        self.watch.end_step(Step::Do("to answer datagrams"));
+                    }
                     Err(error) => match accept_failure(&error) {
                         AcceptFailure::Caller => debug!("cannot take a datagram: {error}"),
                         AcceptFailure::Nobody => datagrams.waiting = false,

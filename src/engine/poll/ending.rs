@@ -1,12 +1,12 @@
 //! How connections of the poll engine end: finished, idle, or because the server is stopping.
 
-use std::borrow::Cow;
 use std::net::Shutdown;
 use std::time::Duration;
 
 use nix::poll::PollTimeout;
 
 use super::connection::{Connection, State};
+use super::watch::Step;
 use super::{ACCEPT_BATCH, Server, tenant};
 use crate::engine::journal::{Departure, End};
 use crate::engine::{LINGER_STOPPING, News, QUEUE, all_sent, explain};
@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// Its session gives up, and says why. A peer that takes nothing more is not waited for.
-    pub(super) fn fail(&mut self, id: ConnectionId, why: Cow<'static, str>) {
+    pub(super) fn fail(&mut self, id: ConnectionId, why: End) {
         self.failures.insert(id, why);
         if tenant(&mut self.connections, id).is_some_and(|connection| !connection.eof) {
             self.linger(id, self.limits.linger);
@@ -57,7 +57,7 @@ impl Server {
         connection.state = News::Overflow.tell(&mut *connection.session, &mut self.output).into();
         connection.hold(self.output.bytes(), 0);
         self.output.move_mail(&mut self.letters);
-        self.failures.insert(id, End::Slow.why().into_owned().into());
+        self.failures.insert(id, End::Slow);
         self.linger(id, self.limits.linger);
     }
 
@@ -76,11 +76,17 @@ impl Server {
         let mut connection = self.connections.remove(id.slot());
         self.lingering.remove(id);
         self.alarms.remove(id);
-        let end = self.failures.remove(&id).map_or(end, End::Failed);
+        let service = usize::from(connection.service);
+        match self.services[service].is_for_watchers() {
+            true => self.watchers -= 1,
+            false => self.admission.leave(connection.peer.ip()),
+        }
+        let end = self.failures.remove(&id).unwrap_or(end);
         self.output.clear();
         let why = end.why();
         News::End(&why).tell(&mut *connection.session, &mut self.output);
         self.output.move_mail(&mut self.letters);
+        self.watch.end_step(Step::Tell(id, "end"));
         explain!("{id} is closed; slot {} is free for the next caller", id.slot());
         let opened = Duration::from_millis(connection.opened);
         self.journal.departed(&Departure {
@@ -89,7 +95,9 @@ impl Server {
             received: connection.received,
             sent: connection.sent,
             stayed: (self.now - self.start).saturating_sub(opened),
+            end: &end,
             why: &why,
+            service,
         });
     }
 
@@ -127,7 +135,7 @@ impl Server {
             // A slow reader makes room long before epoll tells of it: a third of the send buffer. That
             // is looked for in each tick, or room made at the beginning would pass for new at the end.
             let before = connection.sent;
-            if let Err(error) = connection.flush(self.clock.tick()) {
+            if let Err(error) = connection.flush(self.clock.tick(), &self.counters) {
                 self.close(id, End::Broken(error));
                 continue;
             }

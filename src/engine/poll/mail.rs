@@ -2,6 +2,7 @@
 
 use std::{mem, slice};
 
+use super::watch::Step;
 use super::{Server, tenant};
 use crate::engine::journal::End;
 use crate::engine::{News, explain};
@@ -13,8 +14,15 @@ const LETTERS: usize = 16 * 1024;
 impl Server {
     /// Hands on all mail that was posted. Whoever is cut off by it may post some more.
     pub(super) fn deliver_all(&mut self) {
+        let mut letters = 0;
         while let Some(mail) = self.letters.pop_front() {
             self.deliver(&mail);
+            letters += 1;
+        }
+        if letters > 0 {
+            self.counters.letters.count(letters);
+            self.counters.hold(letters as i64);
+            self.watch.end_step(Step::Do("to hand on mail"));
         }
     }
 
@@ -38,7 +46,7 @@ impl Server {
             self.mailed.push(mail.to);
         }
         if let Some(why) = self.output.take_failure() {
-            self.fail(mail.to, why);
+            self.fail(mail.to, End::Failed(why));
         }
         let Some(connection) = tenant(&mut self.connections, mail.to) else {
             return;
@@ -49,7 +57,7 @@ impl Server {
             return;
         }
         if connection.waiting() > self.limits.backlog_bytes {
-            match connection.flush(self.clock.tick()) {
+            match connection.flush(self.clock.tick(), &self.counters) {
                 Err(error) => self.close(mail.to, End::Broken(error)),
                 Ok(()) if connection.waiting() > self.limits.backlog_bytes => {
                     self.overflow(mail.to);
@@ -65,6 +73,8 @@ impl Server {
             self.deliver_all();
             if self.mailed.is_empty() {
                 self.letters.shrink_to(LETTERS);
+                self.counters.hold_none();
+                self.watch.end_step(Step::Do("to send mail"));
                 return;
             }
             let mut mailed = mem::take(&mut self.mailed);
@@ -73,7 +83,7 @@ impl Server {
                     continue;
                 };
                 explain!("mail: {} bytes for {id}, one write for all", connection.waiting());
-                match connection.flush(self.clock.tick()) {
+                match connection.flush(self.clock.tick(), &self.counters) {
                     Ok(()) => self.settle(id),
                     Err(error) => self.close(id, End::Broken(error)),
                 }

@@ -24,6 +24,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     pub stream: TcpStream,
     pub opened: Instant,
+    /// The place of its service.
+    pub service: usize,
     pub talk: Mutex<Talk>,
     pub mailbox: Option<Mailbox>,
     pub sent: AtomicU64,

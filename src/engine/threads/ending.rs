@@ -63,13 +63,15 @@ impl Server {
     /// The only place where a connection ends: its session is told, mail no longer finds it, its
     /// socket is closed, its seat is free.
     pub(super) fn close(&self, connection: Arc<Connection>, received: u64, end: End) {
-        let why = connection.cut.get().unwrap_or(&end).why();
+        let end = connection.cut.get().unwrap_or(&end);
+        let why = end.why();
         let mail = {
             let Talk { session, output, .. } = &mut *connection.talk();
             output.clear();
             News::End(&why).tell(&mut **session, output);
             output.take_mail()
         };
+        self.counters.letters.add(mail.len() as u64);
         self.deliver(mail);
         self.table().connections.remove(connection.id.slot());
         self.journal.departed(&Departure {
@@ -78,7 +80,9 @@ impl Server {
             received,
             sent: connection.sent.load(Ordering::Relaxed),
             stayed: connection.opened.elapsed(),
+            end,
             why: &why,
+            service: connection.service,
         });
         explain!(
             "{}: its thread ends; slot {} is free for the next caller",
@@ -86,8 +90,16 @@ impl Server {
             connection.id.slot()
         );
         drop(why);
+        let (peer, watches) =
+            (connection.peer, self.services[connection.service].is_for_watchers());
         drop(connection);
-        self.table().seats -= 1;
+        let mut table = self.table();
+        table.seats -= 1;
+        match watches {
+            true => table.watchers -= 1,
+            false => table.admission.leave(peer.ip()),
+        }
+        drop(table);
         self.left.notify_all();
     }
 
@@ -106,6 +118,7 @@ impl Server {
         let mut look_again = Instant::now();
         let mut table = self.table();
         loop {
+            self.stop.log_if_asked();
             let now = Instant::now();
             let over = now >= deadline;
             if look_again <= now {

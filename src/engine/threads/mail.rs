@@ -41,6 +41,9 @@ impl Server {
     /// Puts mail into mailboxes that have room. What is for the others comes back: they have to be
     /// waited for.
     pub(super) fn post(&self, mut mail: Vec<Mail>) -> Vec<Mail> {
+        if !mail.is_empty() {
+            self.counters.letters.add(mail.len() as u64);
+        }
         let limit = self.limits.backlog_bytes;
         let mut full = Vec::new();
         mail.retain(|mail| {

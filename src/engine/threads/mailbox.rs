@@ -4,9 +4,11 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::engine::counters::Counters;
+
 /// A bounded queue of letters between the threads that post and the one that delivers.
-#[derive(Default)]
 pub struct Mailbox {
+    counters: Arc<Counters>,
     letters: Mutex<Letters>,
     changed: Condvar,
 }
@@ -24,12 +26,18 @@ struct Letters {
 }
 
 impl Mailbox {
+    /// An empty one.
+    pub fn new(counters: Arc<Counters>) -> Mailbox {
+        Mailbox { counters, letters: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Puts a letter in, unless more than `limit` bytes wait. `false`: the letter was not taken.
     pub fn try_put(&self, letter: &Arc<[u8]>, limit: usize) -> bool {
         let mut letters = self.lock();
         let taken = !letters.is_full_for(letter, limit);
         if taken {
             letters.add(letter);
+            self.counters.hold(1);
             self.changed.notify_all();
         } else {
             letters.refused.get_or_insert_with(Instant::now);
@@ -54,6 +62,7 @@ impl Mailbox {
             letters = self.wait(letters, left);
         }
         letters.add(letter);
+        self.counters.hold(1);
         self.changed.notify_all();
         true
     }
@@ -72,6 +81,9 @@ impl Mailbox {
     pub fn take(&self) -> Vec<Arc<[u8]>> {
         let mut letters = self.lock();
         letters.refused = None;
+        if !letters.queue.is_empty() {
+            self.counters.hold(-(letters.queue.len() as i64));
+        }
         if letters.bytes > 0 {
             letters.bytes = 0;
             self.changed.notify_all();
@@ -121,6 +133,13 @@ impl Mailbox {
     ) -> MutexGuard<'a, Letters> {
         let waited = self.changed.wait_timeout(letters, left);
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Drop for Mailbox {
+    /// Letters that nobody took.
+    fn drop(&mut self) {
+        self.counters.hold(-(self.lock().queue.len() as i64));
     }
 }
 

@@ -4,7 +4,6 @@
 //! and to note them; what is to be said is sent after it was released.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -38,8 +37,6 @@ pub struct State {
     pub watchers: HashMap<String, BTreeSet<ConnectionId>>,
     /// Who has left, or has changed his nickname, the latest first.
     pub past: VecDeque<Past>,
-    /// Connections by address, where they are counted.
-    pub addresses: HashMap<IpAddr, u32>,
     /// Connections that have not said who they are.
     pub strangers: usize,
     /// The most clients there were at once.

@@ -61,6 +61,10 @@ impl Service for Chat {
         true
     }
 
+    fn name(&self) -> &'static str {
+        "chat"
+    }
+
     fn alpn(&self) -> &'static [&'static [u8]] {
         &[b"irc"]
     }

@@ -1,6 +1,6 @@
 //! A client's seat: its words become lines, its lines are heard one after the other, and time passes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,17 +17,12 @@ use super::talk::client_only;
 use super::turn::Turn;
 use super::voice::Voice;
 use super::{command, settings};
-use crate::engine::network;
 use crate::failure::time;
 use crate::session::{ConnectionId, Output, Session, Want};
 
 pub struct Seat {
     hall: Arc<Hall>,
     id: ConnectionId,
-    /// Counted among those of its address.
-    address: Option<IpAddr>,
-    /// There are too many of its address already.
-    refused: bool,
     lines: Lines,
     bucket: Option<Bucket>,
     voice: Voice,
@@ -51,24 +46,10 @@ pub struct Seat {
 
 impl Seat {
     pub fn new(hall: Arc<Hall>, peer: SocketAddr, id: ConnectionId) -> Seat {
-        let limit = hall.settings.clients_per_address;
-        let ip = network(peer.ip().to_canonical());
-        let mut state = hall.enter();
-        state.strangers += 1;
-        let is_loopback = peer.ip().to_canonical().is_loopback();
-        let address = (limit.is_some() && !is_loopback).then_some(ip);
-        let mut refused = false;
-        if let Some(address) = address {
-            let count = state.addresses.entry(address).or_default();
-            *count += 1;
-            refused = limit.is_some_and(|limit| *count > limit);
-        }
-        drop(state);
+        hall.enter().strangers += 1;
         Seat {
             hall,
             id,
-            address,
-            refused,
             lines: Lines::default(),
             bucket: None,
             voice: Voice::default(),
@@ -117,7 +98,7 @@ impl Seat {
             self.deadline = None;
         }
         if self.over {
-            forget(&mut state, &mut self.stranger, &mut self.address);
+            forget(&mut state, &mut self.stranger);
         }
         outcome
     }
@@ -275,17 +256,9 @@ impl Seat {
 }
 
 /// It counts no more.
-fn forget(state: &mut State, stranger: &mut bool, address: &mut Option<IpAddr>) {
+fn forget(state: &mut State, stranger: &mut bool) {
     if std::mem::take(stranger) {
         state.strangers -= 1;
-    }
-    if let Some(address) = address.take()
-        && let Some(count) = state.addresses.get_mut(&address)
-    {
-        *count -= 1;
-        if *count == 0 {
-            state.addresses.remove(&address);
-        }
     }
 }
 
@@ -295,9 +268,6 @@ fn label<'a>(tags: Tags<'a>) -> Option<&'a str> {
 
 impl Session for Seat {
     fn open(&mut self, out: &mut Output) -> Want {
-        if self.refused {
-            return self.leave("Too many connections from your address", out);
-        }
         let now = out.now();
         self.deadline = Some(now + self.settings().registration_timeout);
         self.heard = Some(now);
@@ -402,7 +372,7 @@ impl Session for Seat {
         } else {
             state.quit(self.id, self.id, &reason(why), out);
         }
-        forget(&mut state, &mut self.stranger, &mut self.address);
+        forget(&mut state, &mut self.stranger);
         self.over = true;
     }
 }

@@ -32,9 +32,6 @@ pub struct Settings {
     pub topic_length: usize,
     /// Channels one client may be on.
     pub channels_per_client: usize,
-    /// Connections from one address (from a /64 of IPv6); `None` for any number. Loopback addresses
-    /// are not counted.
-    pub clients_per_address: Option<u32>,
     /// How long a client may take to say who it is.
     pub registration_timeout: Duration,
     /// After so much silence a client is asked whether it is there (PING).
@@ -134,7 +131,6 @@ impl Default for Settings {
             channel_length: Settings::CHANNEL_LENGTH,
             topic_length: Settings::TOPIC_LENGTH,
             channels_per_client: Settings::CHANNELS_PER_CLIENT,
-            clients_per_address: Some(Settings::CLIENTS_PER_ADDRESS),
             registration_timeout: Settings::REGISTRATION_TIMEOUT,
             ping_interval: Settings::PING_INTERVAL,
             ping_timeout: Settings::PING_TIMEOUT,

@@ -68,6 +68,10 @@ impl Files {
 }
 
 impl Site for Files {
+    fn name(&self) -> &'static str {
+        "files"
+    }
+
     fn answer(&self, request: &Request<'_>) -> Answer {
         let outcome = match request.method {
             Method::Get | Method::Head => self.find(request),

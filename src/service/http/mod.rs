@@ -28,6 +28,16 @@ use session::Conversation;
 pub trait Site: Send + Sync {
     /// The head of a request has come.
     fn answer(&self, request: &Request<'_>) -> Answer;
+
+    /// What its service is called ([`Service::name`]).
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    /// Whether it is for those who only watch the server ([`Service::is_for_watchers`]).
+    fn is_for_watchers(&self) -> bool {
+        false
+    }
 }
 
 /// How a request goes on after its head.
@@ -104,6 +114,14 @@ impl Http {
 impl Service for Http {
     fn accept(&self, _peer: SocketAddr, id: ConnectionId) -> Box<dyn Session> {
         Box::new(Conversation::new(self.site.clone(), self.deadlines.clone(), id))
+    }
+
+    fn name(&self) -> &'static str {
+        self.site.name()
+    }
+
+    fn is_for_watchers(&self) -> bool {
+        self.site.is_for_watchers()
     }
 
     fn alpn(&self) -> &'static [&'static [u8]] {

@@ -16,7 +16,8 @@ pub struct Limits {
     /// Connections served at once. Further callers wait in the kernel's queue.
     pub max_clients: usize,
     /// How long a connection may make no progress, in either direction; `None` for ever. The poll
-    /// engine looks eight times in that time, so it may be an eighth late.
+    /// engine looks eight times in that time, and so does a thread asleep in `write`: they may be an
+    /// eighth late.
     pub idle_timeout: Option<Duration>,
     /// Bytes that may wait for one peer that does not read. Its own input is not read while there
     /// are any; mail beyond it cuts the peer off.

@@ -482,9 +482,10 @@ impl Server {
         }
     }
 
-    /// The longest sleep in `write`: after it, it looks whether it was given up meanwhile.
+    /// The longest sleep in `write`: after it, it looks whether it was given up meanwhile. One that was
+    /// cut short by progress is not counted, so they are short against the idle time.
     fn nap(&self) -> Duration {
-        self.idle.min(self.limits.linger).max(SHORTEST)
+        (self.idle / 8).min(self.limits.linger).max(SHORTEST)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -13,9 +13,11 @@ pub mod mix;
 mod own;
 pub mod peer;
 pub mod verdict;
+mod visit;
 mod witness;
 
 pub use own::{Own, Starter};
+pub use visit::{Visited, visit};
 
 use arena::{Arena, Protocol};
 use verdict::Outcome;

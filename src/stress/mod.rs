@@ -8,10 +8,13 @@
 //!    process, never by how fast this machine is today.
 
 pub mod arena;
+mod callers;
 pub mod hostile;
 pub mod mix;
 mod own;
 pub mod peer;
+mod shortage;
+mod talkers;
 pub mod verdict;
 mod visit;
 mod witness;

@@ -14,6 +14,7 @@ pub mod http_wrong;
 pub mod irc;
 pub mod ircd;
 pub mod load;
+pub mod mortal;
 pub mod ngircd;
 pub mod person;
 pub mod post;

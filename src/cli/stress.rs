@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use nix::unistd::Pid;
 use socklab::bench::site::Site;
-use socklab::failure::cause;
+use socklab::failure::{cause, time};
 use socklab::load::secure::Secure;
 use socklab::load::target::Target;
 use socklab::load::watch::Watch;
@@ -21,7 +21,7 @@ use socklab::stress::arena::{Arena, Protocol};
 use socklab::stress::hostile::ALL;
 use socklab::stress::mix::Mix;
 use socklab::stress::verdict::{Breach, Outcome, Verdict, Visit};
-use socklab::stress::{Hostile, Starter};
+use socklab::stress::{self, Hostile, Starter, Visited};
 use socklab::tls::{Connector, client};
 
 use super::interrupt::stop_on_ctrl_c;
@@ -44,8 +44,11 @@ const SIZES: [u64; 2] = [1 << 10, 16 << 20];
 /// Send hostile clients to a server, and see whether it keeps its promises
 ///
 /// Each client looks for one classic fault (--list says which, and who is known for it), and passes
-/// or fails by a figure. They visit any server: TARGET, with --pid also its process. Without TARGET,
-/// both engines are started and visited in turn: echo, echo over TLS, chat and files.
+/// or fails by a figure. They visit any server: TARGET, with --pid also its process, or one that
+/// --server starts. Without either, both engines are started and visited in turn: echo, echo over TLS,
+/// chat and files.
+///
+/// A server that ends during a visit has broken that promise, and is sent nobody else.
 ///
 /// Exit status: 0 every promise was kept, 1 failed, 2 wrong usage, 3 a promise was broken, 130
 /// interrupted.
@@ -56,17 +59,24 @@ pub struct Stress {
     /// http://127.0.0.1:8000/file
     #[arg(value_parser = parse_target)]
     target: Option<Target>,
-    /// Its process, whose memory, descriptors, threads and CPU time are looked at
+    /// Start this server and visit it, and end it afterwards; {port} stands for a free port of 127.0.0.1
+    ///
+    /// Clients that need a server of their own, to stop it or to take all it has, start another one.
+    /// Signals go to the first process: begin with `exec`, as in 'exec ./my-server {port}'.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "target")]
+    server: Option<String>,
+    /// Its process, whose memory, descriptors, threads and CPU time are looked at, and whose limits are
+    /// lowered for a while
     #[arg(long, value_name = "PID", requires = "target",
         value_parser = clap::value_parser!(i32).range(1..))]
     pid: Option<i32>,
     /// Visit this one of our engines
-    #[arg(long, value_enum, conflicts_with = "target")]
+    #[arg(long, value_enum, conflicts_with_all = ["target", "server"])]
     engine: Option<EngineName>,
     /// Visit this one of our services
-    #[arg(long, value_enum, conflicts_with = "target")]
+    #[arg(long, value_enum, conflicts_with_all = ["target", "server"])]
     service: Option<ServiceName>,
-    /// Visit our services over TLS; tcp:// is tls://
+    /// Visit our services over TLS; tcp:// is tls://, and the server that --server starts speaks it
     #[arg(long, help_heading = "TLS")]
     tls: bool,
     /// Send only these clients, as --list calls them
@@ -75,7 +85,7 @@ pub struct Stress {
     /// Say which clients there are, and what each is about
     #[arg(long, exclusive = true)]
     list: bool,
-    /// What a server at tcp:// or tls:// does with what it is sent
+    /// What a server at tcp:// or tls://, or of --server, does with what it is sent
     #[arg(long, value_enum, default_value = "echo")]
     expect: Expect,
     /// Connections of a crowd
@@ -148,8 +158,8 @@ struct Place {
 enum Host {
     /// Somebody's.
     Given(Target),
-    /// One of ours.
-    Ours { command: String, tls: bool },
+    /// One that is started.
+    Started { command: String, tls: bool, is_ours: bool },
 }
 
 impl Stress {
@@ -190,6 +200,9 @@ impl Stress {
                 host: Host::Given(target),
             }];
         }
+        if let Some(command) = &self.server {
+            return vec![self.foreign(command)];
+        }
         let mut places = Vec::new();
         for engine in [EngineName::Poll, EngineName::Threads] {
             if self.engine.is_some_and(|one| one != engine) {
@@ -223,37 +236,74 @@ impl Stress {
             let asked = ALL.iter().filter(asked).filter(|hostile| !hostile.needs.alone);
             return self.mix(place, &arena, asked.collect(), report);
         }
-        for hostile in ALL.iter().filter(asked) {
+        let row = |hostile: &Hostile, took| Row {
+            client: hostile.name,
+            holds: hostile.holds,
+            again: self.again(place, &format!("--only {}", hostile.name)),
+            took,
+        };
+        let mut asked = ALL.iter().filter(asked);
+        while let Some(hostile) = asked.next() {
             let progress = Progress::new();
             progress.say(format!("{}: {}", place.name, hostile.name));
             let since = Instant::now();
-            let outcome = (hostile.visit)(&arena);
+            let visited = stress::visit(hostile, &arena);
             drop(progress);
-            if let Err(Breach::Interrupted) = outcome {
-                break;
-            }
-            let broken = matches!(outcome, Err(Breach::Broken(_)));
-            let row = Row {
-                client: hostile.name,
-                holds: hostile.holds,
-                again: self.again(place, &format!("--only {}", hostile.name)),
-                took: since.elapsed(),
+            let mut given_up = None;
+            let mut outcome = match visited {
+                Visited::Back(Err(Breach::Interrupted)) => break,
+                Visited::Back(outcome) => outcome,
+                Visited::Failed(words) => {
+                    report.ill = Some(hostile.name);
+                    Err(Breach::skipped(format!(
+                        "the client itself has failed, which says nothing of the server: {words}"
+                    )))
+                }
+                Visited::Away(bound) => {
+                    given_up = Some(format!("{} has not come back", hostile.name));
+                    Err(Breach::broken(format!(
+                        "the visit was not over after {}; something moves, and never ends",
+                        time(bound)
+                    )))
+                }
             };
-            report.add(place, &arena, row, outcome)?;
-            let patience = if broken { DYING } else { Duration::ZERO };
-            let ended = started.as_mut().and_then(|started| started.ended_within(patience));
-            if let Some(how) = ended {
-                return Err(format!("{} {how}, after {}", place.name, hostile.name).into());
+            if let Some(how) = ended(&arena, started.as_mut(), &outcome) {
+                given_up = Some(format!("the server {how}"));
+                let (Ok(seen) | Err(Breach::Broken(seen)) | Err(Breach::Skipped(seen))) = outcome
+                else {
+                    break;
+                };
+                outcome = Err(Breach::broken(format!("the server {how}; {seen}")));
+            }
+            report.add(place, &arena, row(hostile, since.elapsed()), outcome)?;
+            if let Some(why) = given_up {
+                let rest: Vec<_> = asked.map(|hostile| row(hostile, Duration::ZERO)).collect();
+                return report.give_up(place, &arena, rest, &why);
             }
         }
         Ok(())
+    }
+
+    /// A server that somebody says how to start.
+    fn foreign(&self, command: &str) -> Place {
+        let (expect, protocol) = match self.expect {
+            Expect::Echo => ("", Protocol::Echo),
+            Expect::None => (" --expect none", Protocol::Other),
+        };
+        let over = if self.tls { " --tls" } else { "" };
+        Place {
+            name: command.into(),
+            arguments: format!("--server '{}'{over}{expect}", command.replace('\'', r"'\''")),
+            protocol,
+            host: Host::Started { command: command.into(), tls: self.tls, is_ours: false },
+        }
     }
 
     fn arena(
         &self,
         place: &Place,
         watch: &Arc<Watch>,
-    ) -> Result<(Arena, Option<Started>), Failure> {
+    ) -> Result<(Arc<Arena>, Option<Started>), Failure> {
         let (server, host, page, tls) = match &place.host {
             Host::Given(target) => (
                 target.address(self.timeout)?,
@@ -261,7 +311,7 @@ impl Stress {
                 target.path.clone().map(|path| (target.authority(), path)),
                 target.tls,
             ),
-            Host::Ours { command, tls } => {
+            Host::Started { command, tls, is_ours } => {
                 let launcher = Launcher::new(std::env::current_exe()?);
                 let started = launcher.start(&place.name, command, None)?;
                 let mut options = self.trust.options(0);
@@ -272,10 +322,14 @@ impl Stress {
                 let process = ProcessTree::of(started.pid())?;
                 let arena = Arena {
                     process: Some(Mutex::new(process)),
-                    starter: Some(Starter { launcher, command: command.clone() }),
+                    starter: Some(Starter {
+                        launcher,
+                        command: command.clone(),
+                        is_ours: *is_ours,
+                    }),
                     ..self.bare_arena(started.address(), secure, place.protocol, page, watch)
                 };
-                return Ok((arena, Some(started)));
+                return Ok((Arc::new(arena), Some(started)));
             }
         };
         let secure = tls.then(|| secure(&self.trust.options(0), &host)).transpose()?;
@@ -290,7 +344,7 @@ impl Stress {
             None => None,
         };
         let arena = self.bare_arena(server, secure, place.protocol, page, watch);
-        Ok((Arena { process, ..arena }, None))
+        Ok((Arc::new(Arena { process, ..arena }), None))
     }
 
     fn bare_arena(
@@ -342,14 +396,33 @@ impl Place {
             name: format!("{engine}, {name}{}", if tls { " over TLS" } else { "" }),
             arguments: format!("--engine {engine} --service {name}{over}"),
             protocol,
-            host: Host::Ours {
+            host: Host::Started {
                 command: format!(
                     "exec socklab server {name} --engine {engine} --host 127.0.0.1 \
                      --port {{port}} -q{over}{options}"
                 ),
                 tls,
+                is_ours: true,
             },
         }
+    }
+}
+
+/// How the server has ended, if it has: it may have taken a broken promise with it, or be about to.
+fn ended(arena: &Arena, started: Option<&mut Started>, outcome: &Outcome) -> Option<String> {
+    let broken = matches!(outcome, Err(Breach::Broken(_)));
+    let gone = arena.is_gone();
+    match (started, &arena.process) {
+        (Some(started), _) => {
+            started.ended_within(if broken || gone { DYING } else { Duration::ZERO })
+        }
+        (None, Some(_)) => gone.then(|| "has ended: its process is gone".into()),
+        (None, None) if broken => {
+            let called = TcpStream::connect_timeout(&arena.server, arena.patience);
+            let refused = called.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+            refused.then(|| "has ended: nobody listens there any more".into())
+        }
+        (None, None) => None,
     }
 }
 
@@ -363,6 +436,8 @@ struct Report {
     /// Documents on standard output leave no room for text there.
     silent: bool,
     counts: [usize; 3],
+    /// A client of ours that has failed itself.
+    ill: Option<&'static str>,
 }
 
 impl Report {
@@ -375,7 +450,7 @@ impl Report {
                     .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
             )),
         };
-        Ok(Report { json, silent: output::is_stdout(&stress.json), counts: [0; 3] })
+        Ok(Report { json, silent: output::is_stdout(&stress.json), counts: [0; 3], ill: None })
     }
 
     fn say(&self, text: &str) -> Result<(), Failure> {
@@ -409,18 +484,48 @@ impl Report {
             Err(Breach::Interrupted) => return Ok(()),
         };
         self.counts[verdict as usize] += 1;
-        let Row { client, holds, again, took } = row;
         let word = match verdict {
             Verdict::Pass => "pass",
             Verdict::Fail => "FAIL",
             Verdict::Skip => "skip",
         };
-        let mut text = format!("  {word}  {:<18} {figure}\n", client);
+        let mut text = format!("  {word}  {:<18} {figure}\n", row.client);
         if verdict == Verdict::Fail {
-            let _ = writeln!(text, "        promised: {holds}");
-            let _ = writeln!(text, "        again:    {again}");
+            let _ = writeln!(text, "        promised: {}", row.holds);
+            let _ = writeln!(text, "        again:    {}", row.again);
         }
         self.say(&text)?;
+        self.write(place, arena, row, verdict, figure)
+    }
+
+    /// Nobody else is sent to this place, and why.
+    fn give_up(
+        &mut self,
+        place: &Place,
+        arena: &Arena,
+        rest: Vec<Row>,
+        why: &str,
+    ) -> Result<(), Failure> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.counts[Verdict::Skip as usize] += rest.len();
+        let others = format!("{} other{}", rest.len(), if rest.len() == 1 { "" } else { "s" });
+        self.say(&format!("  skip  {others:<18} {why}\n"))?;
+        rest.into_iter()
+            .try_for_each(|row| self.write(place, arena, row, Verdict::Skip, why.to_owned()))
+    }
+
+    /// A line of JSON, where it was asked for.
+    fn write(
+        &mut self,
+        place: &Place,
+        arena: &Arena,
+        row: Row,
+        verdict: Verdict,
+        figure: String,
+    ) -> Result<(), Failure> {
+        let Row { client, again, took, .. } = row;
         if let Some(json) = &mut self.json {
             let visit = Visit {
                 schema: Visit::SCHEMA,
@@ -447,6 +552,11 @@ impl Report {
         }
         if interrupted {
             return exit(INTERRUPTED, String::new());
+        }
+        if let Some(client) = self.ill {
+            return Err(
+                format!("{client} has failed, and no server for it; please report it").into()
+            );
         }
         if passed == 0 {
             return Err("nothing could be tried; --list says what each client needs".into());

@@ -68,6 +68,16 @@ impl ProcessTree {
         matches!(kill(self.root, None), Ok(()) | Err(Errno::EPERM))
     }
 
+    /// Whether the root has ended, though it may not have been waited for (Z of proc_pid_stat(5)).
+    pub fn has_ended(&self) -> bool {
+        match fs::read_to_string(format!("/proc/{}/stat", self.root)) {
+            Ok(stat) => stat
+                .rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X'])),
+            Err(_) => !self.exists(),
+        }
+    }
+
     /// Processes known at the last refresh, the root first.
     pub fn pids(&self) -> impl Iterator<Item = Pid> {
         self.members.iter().map(|member| member.pid)

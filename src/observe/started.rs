@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -200,9 +200,14 @@ impl Started {
         &mut self.tree
     }
 
+    /// What its end was, if it has ended: shells say 128 and a signal for its signal.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.kept.child.try_wait().ok().flatten()
+    }
+
     /// How it ended, if it did: `ended with exit status 1: out of memory`.
     pub fn ended(&mut self) -> Option<String> {
-        let status = self.kept.child.try_wait().ok().flatten()?;
+        let status = self.status()?;
         Some(format!("{}{}", ending(status), after_colon(&self.kept.words.all())))
     }
 

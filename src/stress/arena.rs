@@ -147,7 +147,30 @@ impl Arena {
     /// The same, or why it cannot be tried.
     pub fn needed_usage(&self) -> Result<Usage, Breach> {
         let usage = self.usage()?;
-        usage.ok_or_else(|| Breach::skipped("the server's process is not known; give --pid PID"))
+        usage.ok_or_else(unknown)
+    }
+
+    /// The server's processes, the first one first, or why it cannot be tried.
+    pub fn pids(&self) -> Result<Vec<Pid>, Breach> {
+        let process = self.process.as_ref().ok_or_else(unknown)?;
+        let mut tree = process.lock().unwrap_or_else(PoisonError::into_inner);
+        tree.refresh()?;
+        Ok(tree.pids().collect())
+    }
+
+    /// Whether its process is known and has ended.
+    pub fn is_gone(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| {
+            process.lock().unwrap_or_else(PoisonError::into_inner).has_ended()
+        })
+    }
+
+    /// Its processes' share of one CPU, over a while in which nothing happens.
+    pub fn cpu_share(&self, time: Duration) -> Result<f64, Breach> {
+        let (before, since) = (self.needed_usage()?.cpu, Instant::now());
+        self.pause(time)?;
+        let used = self.needed_usage()?.cpu.saturating_sub(before);
+        Ok(used.as_secs_f64() / since.elapsed().as_secs_f64())
     }
 
     /// Waits until the server's process holds no more descriptors and threads than `before`, and
@@ -192,6 +215,10 @@ impl Arena {
             }
         }
     }
+}
+
+fn unknown() -> Breach {
+    Breach::skipped("the server's process is not known; give --pid PID")
 }
 
 fn entries(pid: Pid, of: &str) -> usize {

@@ -8,14 +8,19 @@
 //!    process, never by how fast this machine is today.
 
 pub mod arena;
+mod callers;
 pub mod hostile;
 pub mod mix;
 mod own;
 pub mod peer;
+mod shortage;
+mod talkers;
 pub mod verdict;
+mod visit;
 mod witness;
 
 pub use own::{Own, Starter};
+pub use visit::{Visited, visit};
 
 use arena::{Arena, Protocol};
 use verdict::Outcome;

@@ -86,6 +86,8 @@ pub struct Peer {
     /// What the kernel has not taken yet.
     unsent: Vec<u8>,
     sent: usize,
+    /// Bytes that the kernel has taken, as they cross the network.
+    written: u64,
     /// What came and was not asked for yet.
     heard: Vec<u8>,
     /// The sending half is to be closed once all is sent.
@@ -130,6 +132,7 @@ impl Peer {
             stop,
             unsent: Vec::new(),
             sent: 0,
+            written: 0,
             heard: Vec::new(),
             closes: false,
             ended: false,
@@ -181,7 +184,10 @@ impl Peer {
         let taken = match (self.all_sent(), &self.tls) {
             (false, _) => 0,
             (true, None) => match self.socket.write(bytes) {
-                Ok(n) => n,
+                Ok(n) => {
+                    self.written += n as u64;
+                    n
+                }
                 Err(error) if is_not_yet(&error) => 0,
                 Err(error) => {
                     self.broken = Some(error.kind());
@@ -244,6 +250,16 @@ impl Peer {
         self.pull(most)
     }
 
+    /// Moves what can be moved now, both ways, and whether that was anything.
+    pub fn turn(&mut self) -> bool {
+        self.push() | (self.pull(65_536) > 0)
+    }
+
+    /// Whether so many bytes have come and were not asked for yet.
+    pub fn has_heard(&self, length: usize) -> bool {
+        self.heard.len() >= length
+    }
+
     /// Takes what has come so far.
     pub fn take_heard(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.heard)
@@ -270,6 +286,11 @@ impl Peer {
     /// Ends, hears everything, and compares it with what was due.
     pub fn finish(&mut self, due: &[u8]) -> Result<(), Fault> {
         self.end();
+        self.rest_is(due)
+    }
+
+    /// Hears everything until the server's end, and compares it with what was due.
+    pub fn rest_is(&mut self, due: &[u8]) -> Result<(), Fault> {
         let rest = self.rest()?;
         compare(due, &rest)?;
         match (rest.len(), due.len()) {
@@ -295,8 +316,13 @@ impl Peer {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
+    /// Bytes that this side's kernel has taken, as they cross the network.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Whether everything that was said is with the kernel.
-    fn all_sent(&self) -> bool {
+    pub fn all_sent(&self) -> bool {
         self.sent == self.unsent.len()
     }
 
@@ -312,8 +338,11 @@ impl Peer {
             if done(self)? {
                 return Ok(());
             }
-            let moved = self.push() | (self.pull(65_536) > 0);
-            if moved {
+            // As long as anything moves, nobody waits.
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Fault::Interrupted);
+            }
+            if self.turn() {
                 since = Instant::now();
             } else if !self.ended {
                 let out = if self.all_sent() { PollFlags::empty() } else { PollFlags::POLLOUT };
@@ -353,7 +382,10 @@ impl Peer {
         let mut moved = false;
         while !self.all_sent() && self.broken.is_none() {
             match self.socket.write(&self.unsent[self.sent..]) {
-                Ok(n) => (self.sent, moved) = (self.sent + n, true),
+                Ok(n) => {
+                    self.written += n as u64;
+                    (self.sent, moved) = (self.sent + n, true);
+                }
                 Err(error) if is_not_yet(&error) => return moved,
                 Err(error) => self.broken = Some(error.kind()),
             }

@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod load;
 pub mod network;
 pub mod metrics;
+pub mod mortal;
 pub mod ngircd;
 pub mod person;
 pub mod post;

@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod mix;
 mod own;
 pub mod peer;
+mod quiet;
 pub mod verdict;
 mod witness;
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod arena;
 pub mod browser;
 pub mod certificate;
 pub mod chat_host;

@@ -36,15 +36,15 @@ in_every_way! {
     }
 
     fn who_leaves_at_once_harms_nobody(way) {
-        says(&figure(way, "immediate-close"), &["2,420 came", "% of a CPU afterwards"]);
+        says(&figure(way, "immediate-close"), &["2,420 came", "% of the time afterwards"]);
     }
 
     fn resets_harm_nobody(way) {
-        says(&figure(way, "reset"), &["140 resets at 7 stages", "% of a CPU afterwards"]);
+        says(&figure(way, "reset"), &["140 resets at 7 stages", "% of the time afterwards"]);
     }
 
     fn ends_behind_a_backlog_do_not_spin(way) {
-        says(&figure(way, "hang-up"), &["unread, then reset", "% of a CPU after their resets"]);
+        says(&figure(way, "hang-up"), &["unread, then reset", "% of the time after their resets"]);
     }
 
     fn newcomers_inherit_nothing(way) {
@@ -84,7 +84,7 @@ in_every_way! {
     }
 
     fn urgent_bytes_stay_in_the_stream(way) {
-        says(&figure(way, "urgent"), &["61 urgent bytes", "% of a CPU while it waits"]);
+        says(&figure(way, "urgent"), &["61 urgent bytes", "% of the time while it waits"]);
     }
 
     fn a_process_that_is_not_known_is_not_spoken_of(way) {
@@ -92,7 +92,7 @@ in_every_way! {
         let arena = Arena { process: None, ..server.arena() };
         for name in ["churn", "silent", "stopped-reader", "urgent"] {
             let figure = keeps(&arena, name);
-            assert!(!figure.contains("CPU") && !figure.contains("is left"), "{name}: {figure}");
+            assert!(!figure.contains("busy") && !figure.contains("is left"), "{name}: {figure}");
         }
         let skipped = visited(&arena, "hang-up");
         assert!(matches!(&skipped, Err(Breach::Skipped(why)) if why.contains("--pid")), "{skipped:?}");

@@ -1,13 +1,15 @@
 //! A server that nobody asks anything of has nothing to do: whether its process sees it so, too.
 
+use std::fs;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::verdict::Breach;
 
-/// Part of a CPU from which on it is busy. A loop that spins gets more of the busiest machine; who
-/// looks at a clock now and then needs less than a hundredth.
-const BUSY: f64 = 0.05;
+/// Part of the time from which on it is busy. A loop that spins is so all the time; who looks at a
+/// clock now and then, less than a hundredth.
+const BUSY: f64 = 0.2;
 
 /// What is looked at, and how often if it was busy: it may have been about to finish something.
 const STRETCH: Duration = Duration::from_millis(250);
@@ -20,8 +22,8 @@ pub struct Quiet(());
 impl Arena {
     /// Whether the server is at rest before anybody comes; not known without its process.
     pub fn is_quiet(&self) -> Result<Option<Quiet>, Breach> {
-        let share = self.share_at_rest()?;
-        Ok(share.filter(|share| *share < BUSY).map(|_| Quiet(())))
+        let busy = self.least_busy()?;
+        Ok(busy.filter(|busy| *busy < BUSY).map(|_| Quiet(())))
     }
 
     /// The same, or why it cannot be tried.
@@ -31,41 +33,62 @@ impl Arena {
         quiet.ok_or_else(|| Breach::skipped("the server is busy without anybody's doing"))
     }
 
-    /// Whether one that was at rest `before` is so again while its peers only wait: what part of a
-    /// CPU it uses, as the end of a sentence.
+    /// Whether one that was at rest `before` is so again while its peers only wait: how busy it is,
+    /// as the end of a sentence.
     pub fn stays_quiet(&self, before: Option<Quiet>, meanwhile: &str) -> Result<String, Breach> {
-        let share = match before {
-            Some(_) => self.share_at_rest()?,
+        let busy = match before {
+            Some(_) => self.least_busy()?,
             None => None,
         };
-        match share {
+        match busy {
             None => Ok(String::new()),
-            Some(share) if share < BUSY => {
-                Ok(format!("; {:.1} % of a CPU {meanwhile}", share * 100.0))
+            Some(busy) if busy < BUSY => {
+                Ok(format!("; busy {:.1} % of the time {meanwhile}", busy * 100.0))
             }
-            Some(share) => Err(Breach::broken(format!(
-                "the server uses {:.0} % of a CPU {meanwhile}, and nobody asks anything of it",
-                share * 100.0
+            Some(busy) => Err(Breach::broken(format!(
+                "the server is busy {:.0} % of the time {meanwhile}, and nobody asks anything of it",
+                busy * 100.0
             ))),
         }
     }
 
-    /// The part of a CPU that the server uses in a stretch of time: the first one in which it is at
-    /// rest, or the least.
-    fn share_at_rest(&self) -> Result<Option<f64>, Breach> {
-        let Some(mut before) = self.usage()? else { return Ok(None) };
+    /// The part of a stretch of time in which the server is busy: the first one in which it is at
+    /// rest, or the least. More than 1 where several of its threads are.
+    fn least_busy(&self) -> Result<Option<f64>, Breach> {
+        let Some(mut before) = self.busy()? else { return Ok(None) };
         let mut least = f64::INFINITY;
         for _ in 0..STRETCHES {
             let since = Instant::now();
             self.pause(STRETCH)?;
-            let Some(after) = self.usage()? else { return Ok(None) };
-            let used = after.cpu.saturating_sub(before.cpu);
-            least = least.min(used.as_secs_f64() / since.elapsed().as_secs_f64());
+            let Some(after) = self.busy()? else { return Ok(None) };
+            let busy = after.saturating_sub(before);
+            least = least.min(busy.as_secs_f64() / since.elapsed().as_secs_f64());
             if least < BUSY {
                 break;
             }
             before = after;
         }
         Ok(Some(least))
+    }
+
+    /// How long the threads alive have had something to do so far: on a CPU, or waiting for one
+    /// (/proc/PID/schedstat, Linux's sched-stats.rst). CPU time alone is little for one who spins on a machine where all do.
+    fn busy(&self) -> Result<Option<Duration>, Breach> {
+        let Some(process) = &self.process else { return Ok(None) };
+        let mut tree = process.lock().unwrap_or_else(PoisonError::into_inner);
+        tree.refresh()?;
+        let mut nanos = 0;
+        for pid in tree.pids() {
+            // It may have ended meanwhile.
+            let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for thread in threads.flatten() {
+                let times = fs::read_to_string(thread.path().join("schedstat"));
+                let times = times.unwrap_or_default();
+                let times = times.split_whitespace().take(2);
+                nanos += times.filter_map(|time| time.parse::<u64>().ok()).sum::<u64>();
+            }
+        }
+        // A kernel without these figures has none for anybody.
+        Ok((nanos > 0).then_some(Duration::from_nanos(nanos)))
     }
 }

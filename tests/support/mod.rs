@@ -7,6 +7,7 @@ pub mod browser;
 pub mod certificate;
 pub mod chat_host;
 pub mod datagram;
+pub mod faulty;
 pub mod file_host;
 pub mod hall;
 pub mod http;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::report::numbers::bytes;
 use crate::stress::arena::{Arena, Protocol};
 use crate::stress::peer::compare;
-use crate::stress::verdict::Outcome;
+use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
 
 pub const FLOOD: Hostile = Hostile {
@@ -41,7 +41,8 @@ fn visit(arena: &Arena) -> Outcome {
                 peer.begin(&chunk);
                 said += chunk.len();
             }
-            let back = peer.hear(chunk.len())?;
+            let back =
+                peer.hear(chunk.len()).map_err(|fault| Breach::from(fault).of("who floods"))?;
             compare(&chunk, &back)?;
             heard += back.len();
         }

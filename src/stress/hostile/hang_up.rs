@@ -16,7 +16,7 @@ pub const HANG_UP: Hostile = Hostile {
             heed it: it spins",
     does: "several send, end, and read none of the answers, so that the server has to wait with an \
            end before it; then all reset",
-    holds: "the server's process uses no CPU time meanwhile, nor afterwards",
+    holds: "the server is not busy meanwhile, nor afterwards",
     seen_in: "epoll(7) and poll(2), which tell of EPOLLHUP and EPOLLERR whether they are asked to or \
               not; kqueue's EV_EOF",
     needs: Needs::of(Protocol::Echo),

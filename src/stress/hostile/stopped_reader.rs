@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use crate::report::numbers::bytes;
-use crate::stress::arena::{Arena, Protocol};
+use crate::stress::arena::{Arena, Protocol, Usage};
 use crate::stress::peer::Peer;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
@@ -31,6 +31,9 @@ const MEMORY: u64 = 8 << 20;
 /// What a server may take of each besides what kernels hold: more than any buffer that has a bound.
 const BESIDES: usize = 64 << 20;
 
+/// Its memory is looked at when it has taken so much more of one.
+const LOOK: usize = 4 << 20;
+
 /// It takes no more when nothing has moved for so long, and a neighbour was answered so often
 /// meanwhile.
 const STILL: Duration = Duration::from_millis(500);
@@ -56,6 +59,7 @@ fn visit(arena: &Arena) -> Outcome {
         }
         let chunk = arena.pattern(1, 64 * 1024);
         let most = BESIDES + kernels_share();
+        let mut looked = 0;
         while !company.is_lost() {
             let (now, answered) = (Instant::now(), company.answered());
             let mut moved = false;
@@ -65,6 +69,10 @@ fn visit(arena: &Arena) -> Outcome {
                 if taken.as_ref().is_ok_and(|taken| *taken > 0) {
                     reader.taken += taken.unwrap_or(0);
                     (reader.moved, reader.answered, moved) = (now, answered, true);
+                }
+                if reader.taken / LOOK != looked {
+                    looked = reader.taken / LOOK;
+                    held(arena, before)?;
                 }
                 if reader.taken > most {
                     return Err(Breach::broken(format!(
@@ -85,16 +93,7 @@ fn visit(arena: &Arena) -> Outcome {
         }
         Ok(readers)
     })?;
-    let held = match (before, arena.usage()?) {
-        (Some(before), Some(now)) => Some(now.memory.saturating_sub(before.memory) / READERS),
-        _ => None,
-    };
-    if let Some(held) = held.filter(|held| *held > MEMORY) {
-        return Err(Breach::broken(format!(
-            "the server holds {} in memory for each of {READERS} who do not read",
-            bytes(held as f64)
-        )));
-    }
+    let held = held(arena, before)?;
     let rest = arena.stays_quiet(quiet, "while they do not read")?;
     let taken = readers.iter().map(|reader| reader.taken).max().unwrap_or(0);
     let cut = readers.iter().filter(|reader| reader.cut).count();
@@ -109,6 +108,19 @@ fn visit(arena: &Arena) -> Outcome {
         held.unwrap_or_default(),
         neighbour.told()
     ))
+}
+
+/// What the server's process holds for each, which is not too much.
+fn held(arena: &Arena, before: Option<Usage>) -> Result<Option<u64>, Breach> {
+    let (Some(before), Some(now)) = (before, arena.usage()?) else { return Ok(None) };
+    let held = now.memory.saturating_sub(before.memory) / READERS;
+    match held > MEMORY {
+        true => Err(Breach::broken(format!(
+            "the server holds {} in memory for each of {READERS} who do not read",
+            bytes(held as f64)
+        ))),
+        false => Ok(Some(held)),
+    }
 }
 
 /// What the kernels of both sides may hold on the way, if the server's is set up as ours: the largest

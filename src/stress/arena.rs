@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 
 use super::own::Starter;
-use super::peer::Peer;
+use super::peer::{Fault, Peer};
 use super::verdict::Breach;
 use crate::load::secure::Secure;
 use crate::load::watch::Watch;
@@ -58,6 +59,13 @@ pub struct Arena {
     pub is_crowded: bool,
 }
 
+/// Bytes of a straw's buffers. The kernel doubles them, and keeps half for itself.
+const STRAW: usize = 16 * 1024;
+
+/// Bytes of a segment, as on an Ethernet. On the loopback they have 64 KiB, and buffers grow with
+/// them.
+const SEGMENT: u32 = 1400;
+
 /// The number of what somebody says who comes after all others.
 const AFTERWARDS: u64 = 999_983;
 
@@ -86,6 +94,31 @@ impl Arena {
     pub fn connect(&self) -> Result<Peer, Breach> {
         let stop = self.watch.stop.clone();
         Ok(Peer::connect(self.server, self.secure.as_ref(), self.patience, stop)?)
+    }
+
+    /// Connects with small buffers and small segments, and shakes hands: what it does not read waits
+    /// at the server, and hardly any of it on the way.
+    pub fn call_through_a_straw(&self) -> Result<Peer, Breach> {
+        let socket = Socket::new(Domain::for_address(self.server), Type::STREAM, None)?;
+        // Before it connects: both decide what is offered to the server from the start.
+        socket.set_recv_buffer_size(STRAW)?;
+        socket.set_send_buffer_size(STRAW)?;
+        socket.set_tcp_mss(SEGMENT)?;
+        socket.connect_timeout(&self.server.into(), self.patience).map_err(Fault::Refused)?;
+        let stop = self.watch.stop.clone();
+        let mut peer = Peer::over(socket.into(), self.secure.as_ref(), self.patience, stop)?;
+        peer.shake_hands()?;
+        Ok(peer)
+    }
+
+    /// Says a short message, and hears it again where the server echoes.
+    pub fn speak(&self, peer: &mut Peer, number: u64) -> Result<(), Breach> {
+        let message = self.pattern(number, 64);
+        match self.protocol {
+            Protocol::Echo => peer.echoes(&message)?,
+            _ => peer.begin(&message),
+        }
+        Ok(())
     }
 
     /// Bytes that differ for each `number` and for each seed of the run.
@@ -196,12 +229,7 @@ impl Arena {
 
     /// Whether somebody new is served.
     pub fn serves(&self) -> Result<(), Breach> {
-        let served = self.call().and_then(|mut peer| {
-            if self.protocol == Protocol::Echo {
-                peer.echoes(&self.pattern(AFTERWARDS, 64))?;
-            }
-            Ok(())
-        });
+        let served = self.call().and_then(|mut peer| self.speak(&mut peer, AFTERWARDS));
         served.map_err(|breach| breach.of("who came afterwards"))
     }
 

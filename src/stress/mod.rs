@@ -13,6 +13,7 @@ pub mod hostile;
 pub mod mix;
 mod own;
 pub mod peer;
+mod quiet;
 mod shortage;
 mod talkers;
 pub mod verdict;

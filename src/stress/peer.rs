@@ -14,6 +14,7 @@ use rustls::ClientConnection;
 use socket2::SockRef;
 
 use crate::failure::{cause, time};
+use crate::file::before_more;
 use crate::load::secure::Secure;
 use crate::report::numbers::count;
 
@@ -76,6 +77,18 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// The same, seen by who had heard so many bytes before it compared.
+    pub fn after(self, bytes: usize) -> Fault {
+        match self {
+            Fault::Wrong { offset, due, came } => {
+                Fault::Wrong { offset: offset + bytes, due, came }
+            }
+            other => other,
+        }
+    }
+}
+
 /// One connection.
 pub struct Peer {
     /// Its socket, which never blocks: for what only a socket can do.
@@ -90,6 +103,8 @@ pub struct Peer {
     written: u64,
     /// What came and was not asked for yet.
     heard: Vec<u8>,
+    /// What one write takes of that at most.
+    piece: usize,
     /// The sending half is to be closed once all is sent.
     closes: bool,
     ended: bool,
@@ -134,6 +149,7 @@ impl Peer {
             sent: 0,
             written: 0,
             heard: Vec::new(),
+            piece: usize::MAX,
             closes: false,
             ended: false,
             broken: None,
@@ -159,9 +175,40 @@ impl Peer {
         self
     }
 
+    /// The same peer, whose words leave in pieces of so many bytes at most, each in a segment of its
+    /// own as far as the kernel does not join them.
+    pub fn in_pieces_of(mut self, bytes: usize) -> Peer {
+        self.piece = bytes.max(1);
+        self
+    }
+
     /// Says all of `bytes`, and hears nothing meanwhile.
     pub fn say(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.add(bytes);
+        self.say_all()
+    }
+
+    /// Says all of `bytes`; the last one that leaves is urgent (MSG_OOB), which over TLS is the end
+    /// of a record.
+    pub fn urge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.add(bytes);
+        self.wrap();
+        let last = self.unsent.split_off(self.unsent.len() - 1);
+        self.say_all()?;
+        let since = Instant::now();
+        loop {
+            match SockRef::from(&self.socket).send_out_of_band(&last) {
+                Ok(_) => return Ok(()),
+                Err(error) if is_not_yet(&error) => {
+                    self.wait(PollFlags::POLLOUT, since, "the server did not read")?;
+                }
+                Err(error) => return Err(Fault::Broken("sending", error)),
+            }
+        }
+    }
+
+    fn say_all(&mut self) -> Result<(), Fault> {
+        self.wrap();
         let mut since = Instant::now();
         while !self.all_sent() {
             if self.push() {
@@ -274,6 +321,20 @@ impl Peer {
         self.push();
     }
 
+    /// Says `bytes`, and that this was all, in one segment where they fit into it: data and FIN, over
+    /// TLS with the close_notify between them.
+    pub fn end_with(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+        self.wrap();
+        // Held back by the kernel until the end comes, which is at once.
+        self.sent += before_more(&self.socket, &self.unsent[self.sent..]).unwrap_or(0);
+        self.closes = true;
+        self.push();
+    }
+
     /// Everything until the server's end, while what was begun goes out.
     pub fn rest(&mut self) -> Result<Vec<u8>, Fault> {
         self.until("waiting for the server's end", |peer| Ok(peer.ended))?;
@@ -286,11 +347,11 @@ impl Peer {
     /// Ends, hears everything, and compares it with what was due.
     pub fn finish(&mut self, due: &[u8]) -> Result<(), Fault> {
         self.end();
-        self.rest_is(due)
+        self.ends_after(due)
     }
 
     /// Hears everything until the server's end, and compares it with what was due.
-    pub fn rest_is(&mut self, due: &[u8]) -> Result<(), Fault> {
+    pub fn ends_after(&mut self, due: &[u8]) -> Result<(), Fault> {
         let rest = self.rest()?;
         compare(due, &rest)?;
         match (rest.len(), due.len()) {
@@ -319,6 +380,11 @@ impl Peer {
     /// Bytes that this side's kernel has taken, as they cross the network.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Bytes that were said and are not with the kernel yet.
+    pub fn unsent(&self) -> usize {
+        self.unsent.len() - self.sent
     }
 
     /// Whether everything that was said is with the kernel.
@@ -372,16 +438,22 @@ impl Peer {
         }
     }
 
-    /// Writes as far as the kernel takes it. Whether it took anything.
-    fn push(&mut self) -> bool {
+    /// Makes records of what was said, where there is TLS.
+    fn wrap(&mut self) {
         if let Some(tls) = &mut self.tls {
             while tls.wants_write() {
                 tls.write_tls(&mut self.unsent).expect("memory takes everything");
             }
         }
+    }
+
+    /// Writes as far as the kernel takes it. Whether it took anything.
+    fn push(&mut self) -> bool {
+        self.wrap();
         let mut moved = false;
         while !self.all_sent() && self.broken.is_none() {
-            match self.socket.write(&self.unsent[self.sent..]) {
+            let end = self.sent.saturating_add(self.piece).min(self.unsent.len());
+            match self.socket.write(&self.unsent[self.sent..end]) {
                 Ok(n) => {
                     self.written += n as u64;
                     (self.sent, moved) = (self.sent + n, true);

@@ -47,7 +47,7 @@ impl Talker {
     /// Hears all that it is owed, and then the server's end.
     pub fn is_answered(&mut self) -> Result<(), Fault> {
         match self.arrived {
-            true => self.peer.rest_is(&self.said),
+            true => self.peer.ends_after(&self.said),
             false => compare(&self.said, &self.peer.rest()?),
         }
     }

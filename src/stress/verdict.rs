@@ -1,5 +1,6 @@
 //! What came of a hostile client's visit.
 
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::peer::Fault;
@@ -43,9 +44,18 @@ impl From<Fault> for Breach {
     fn from(fault: Fault) -> Breach {
         match fault {
             Fault::Interrupted => Breach::Interrupted,
+            Fault::Refused(error) if is_ours(&error) => error.into(),
             fault => Breach::Broken(fault.to_string()),
         }
     }
+}
+
+/// Whether a call was not even made: this side has no descriptor, port or memory for it.
+fn is_ours(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS | Errno::ENOMEM)
+    )
 }
 
 /// What fails on this side, such as a socket that cannot be had, says nothing about the server.

@@ -2,10 +2,12 @@
 
 #![allow(dead_code, unused_macros, unused_imports, missing_docs)]
 
+pub mod arena;
 pub mod browser;
 pub mod certificate;
 pub mod chat_host;
 pub mod datagram;
+pub mod faulty;
 pub mod file_host;
 pub mod hall;
 pub mod http;
@@ -15,9 +17,9 @@ pub mod irc;
 pub mod ircd;
 pub mod kernel;
 pub mod load;
-pub mod network;
 pub mod metrics;
 pub mod mortal;
+pub mod network;
 pub mod ngircd;
 pub mod person;
 pub mod post;

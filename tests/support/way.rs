@@ -47,8 +47,8 @@ pub struct Way {
 /// Who can be called.
 pub struct Reached<S> {
     pub server: S,
-    address: SocketAddr,
-    connector: Option<Connector>,
+    pub(super) address: SocketAddr,
+    pub(super) connector: Option<Connector>,
 }
 
 impl Way {

@@ -1,5 +1,7 @@
 //! Who has said everything and still listens.
 
+use std::time::Duration;
+
 use crate::report::numbers::count;
 use crate::stress::arena::{Arena, Protocol};
 use crate::stress::verdict::{Breach, Outcome};
@@ -8,9 +10,9 @@ use crate::stress::{Hostile, Needs};
 pub const HALF_CLOSE: Hostile = Hostile {
     name: "half-close",
     fault: "a server that takes FIN for a departure drops what it still owes",
-    does: "closes its sending half before any data, behind a message, and behind megabytes that it \
-           has not begun to hear",
-    holds: "everything that was sent comes back, and then the server's own end",
+    does: "closes its sending half before any data, behind a message, behind megabytes that it has \
+           not begun to hear, and a while after the answer",
+    holds: "everything that was sent comes back once, and then the server's own end",
     seen_in: "every server that closes on read() == 0; HTTP/1.0 proxies before RFC 9112 §9.6",
     needs: Needs::of(Protocol::Echo),
     visit,
@@ -27,5 +29,9 @@ fn visit(arena: &Arena) -> Outcome {
         peer.begin(&bytes);
         peer.finish(&bytes).map_err(|fault| Breach::from(fault).of(stage))?;
     }
+    let mut late = arena.call()?;
+    late.echoes(&arena.pattern(1, 64))?;
+    arena.pause(Duration::from_millis(50))?;
+    late.finish(&[]).map_err(|fault| Breach::from(fault).of("after the answer"))?;
     Ok(format!("all came back behind the end: 0, 64 and {} bytes", count(MUCH as u64)))
 }

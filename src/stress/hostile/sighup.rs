@@ -54,7 +54,8 @@ fn visit(arena: &Arena) -> Outcome {
             return Ok(format!("{TALKERS} conversations went on"));
         }
         for peer in &mut peers {
-            peer.rest_is(&[]).map_err(|fault| Breach::from(fault).of("one of those connected"))?;
+            peer.ends_after(&[])
+                .map_err(|fault| Breach::from(fault).of("one of those connected"))?;
         }
         let took = duration(own.ends_with(0, since, Duration::ZERO)?.as_nanos() as f64);
         Ok(format!("{TALKERS} conversations were answered and ended; exit status 0 after {took}"))

@@ -51,7 +51,7 @@ fn visit(arena: &Arena) -> Outcome {
             answered.map_err(|fault| Breach::from(fault).of("who had said something"))?;
         }
         for peer in &mut idle {
-            peer.rest_is(&[]).map_err(|fault| Breach::from(fault).of("an idle peer"))?;
+            peer.ends_after(&[]).map_err(|fault| Breach::from(fault).of("an idle peer"))?;
         }
         let took = own.ends_with(0, since, Duration::ZERO)?;
         let ns = |time: Duration| duration(time.as_nanos() as f64);

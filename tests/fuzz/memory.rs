@@ -23,6 +23,9 @@ const ROUND: usize = 64 * 1024;
 /// Bytes that each may keep, its peer with it: some rounds, of all that come.
 const KEPT: usize = 6 * ROUND;
 
+/// What somebody says first, and what again and again.
+type Script = fn(usize) -> [String; 2];
+
 /// A peer that is told what to say, and forgets what it hears.
 trait Prompted: Peer {
     fn prompt(&mut self, words: &[u8]);
@@ -57,11 +60,7 @@ fn resident() -> usize {
 }
 
 /// What each of many conversations keeps of all the rounds.
-fn kept<P: Prompted>(
-    service: Arc<dyn Service>,
-    peer: impl Fn() -> P,
-    words: fn(usize) -> [String; 2],
-) -> usize {
+fn kept<P: Prompted>(service: Arc<dyn Service>, peer: impl Fn() -> P, words: Script) -> usize {
     let before = resident();
     let mut world = World::new(Arc::new(Guarded(service)), Output::CHUNK, WRAPPED);
     for _ in 0..MANY {
@@ -99,7 +98,7 @@ fn no_conversation_keeps_what_it_has_answered() {
         let again = format!("TOPIC {room} :{long}\r\nPRIVMSG {room} :{long}\r\nNAMES {room}\r\n");
         [format!("NICK n{seat}\r\nUSER u 0 * :u\r\nJOIN {room}\r\n"), again]
     };
-    let services: [(&str, Arc<dyn Service>, fn(usize) -> [String; 2]); 4] = [
+    let services: [(&str, Arc<dyn Service>, Script); 4] = [
         ("echo", Arc::new(Echo), hello),
         ("discard", Arc::new(Discard), hello),
         ("http", Arc::new(read_only(&tree)), request),

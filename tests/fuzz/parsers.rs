@@ -100,7 +100,9 @@ fn response() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Complete answers, the beginning of one more, and whether what follows is no HTTP.
-fn framed(input: &[u8], sizes: &[usize]) -> (Vec<(Head, Vec<u8>)>, Vec<u8>, bool) {
+type Framed = (Vec<(Head, Vec<u8>)>, Vec<u8>, bool);
+
+fn framed(input: &[u8], sizes: &[usize]) -> Framed {
     let (mut framing, mut known) = (Framing::default(), Known::default());
     let (mut all, mut head, mut body) = (Vec::new(), Head::default(), Vec::new());
     let mut rest = input;

@@ -122,3 +122,17 @@ impl Stop {
         self.reader.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_makes_room_for_what_comes() {
+        let stop = Stop::new().unwrap();
+        let is_full = || (&stop.writer).write(&[0]).is_err();
+        while !is_full() {}
+        stop.hear();
+        assert!(!is_full());
+    }
+}

@@ -1,8 +1,10 @@
 //! HTTP without sockets: a session, the time it asks for, and what a client makes of its answers.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -67,7 +69,7 @@ impl Dialogue {
                 Want::Wait => {
                     let alarm = self.alarm.take().expect("who waits has asked to be woken");
                     // Disks are as slow as they are, whatever the time here.
-                    std::thread::sleep(alarm.saturating_duration_since(self.now) / 20);
+                    thread::sleep(alarm.saturating_duration_since(self.now) / 20);
                     self.now = alarm;
                     self.tell(|session, out| session.wake(out));
                 }
@@ -137,6 +139,18 @@ pub fn fetch(service: &dyn Service, request: &str) -> Response {
     let mut dialogue = Dialogue::open(service, Output::CHUNK);
     dialogue.hear(request.as_bytes());
     dialogue.response(request.split(' ').next().expect("a request has a method"))
+}
+
+/// The answer to one request over a connection of its own, which ends behind it.
+pub fn exchange(mut connection: TcpStream, method: &str, request: &[u8]) -> Response {
+    let mut said = Vec::new();
+    thread::scope(|scope| {
+        let mut writer = connection.try_clone().expect("there are descriptors");
+        // Who is refused early is not listened to.
+        scope.spawn(move || drop(writer.write_all(request)));
+        connection.read_to_end(&mut said).expect("the server answers");
+    });
+    Response::parse(&said, method).0
 }
 
 /// A file without a name.

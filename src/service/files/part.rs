@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{SHA256, digest};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::disk::Disk;
@@ -56,7 +56,7 @@ pub(super) fn canonical(name: &[u8]) -> String {
 /// A part that is ours.
 #[derive(Debug)]
 pub(super) struct Part {
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     file: Arc<File>,
     name: String,
     is_canonical: bool,
@@ -128,7 +128,7 @@ impl Part {
     }
 
     fn new(directory: OwnedFd, file: File, name: String, is_canonical: bool, disk: &Disk) -> Part {
-        let file = Arc::new(file);
+        let (directory, file) = (Arc::new(directory), Arc::new(file));
         Part { directory, file, name, is_canonical, exists: true, disk: disk.clone() }
     }
 
@@ -149,11 +149,23 @@ impl Part {
         self.exists = false;
     }
 
+    /// What takes its name away, though it may be another's by then: nobody can go on with it, nor make
+    /// it a file that is served.
+    pub(super) fn spoil(&self) -> impl FnOnce() + Send + use<> {
+        let (directory, name, file) =
+            (self.directory.clone(), self.name.clone(), self.file.clone());
+        move || {
+            if let Ok(Some(_)) = named(directory.as_fd(), &name, &file) {
+                let _ = unlinkat(&directory, &name, AtFlags::empty());
+            }
+        }
+    }
+
     /// Gives its space back.
     pub(super) fn discard(&mut self) {
         if std::mem::take(&mut self.exists) {
             // What fails here is left to the next start's cleaning.
-            let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
+            self.spoil()();
             give_back(self.file.clone(), &self.disk);
         }
     }
@@ -234,17 +246,22 @@ fn hold(directory: BorrowedFd<'_>, name: &str, file: File) -> Result<Hold, Fault
         Err(TryLockError::WouldBlock) => return Ok(Hold::Others),
         Err(TryLockError::Error(error)) => return Err(error.into()),
     }
-    let ours = fstat(&file)?;
-    let named = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(Hold::Gone),
-        named => named?,
-    };
-    if (ours.st_dev, ours.st_ino) != (named.st_dev, named.st_ino) {
-        return Ok(Hold::Gone);
-    }
+    let Some(ours) = named(directory, name, &file)? else { return Ok(Hold::Gone) };
     // Something with a second name is not only a part.
     let is_part = kind(&ours) == FileType::RegularFile && ours.st_nlink == 1;
     Ok(if is_part { Hold::Ours(file) } else { Hold::Others })
+}
+
+/// What it is, if it has this name still.
+fn named(directory: BorrowedFd<'_>, name: &str, file: &File) -> Result<Option<Stat>, Fault> {
+    let ours = fstat(file)?;
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(None),
+        named => {
+            let named = named?;
+            Ok(((ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)).then_some(ours))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -104,17 +104,20 @@ impl Intake for Arriving {
 
     fn finish(self: Box<Self>) -> Box<dyn Pending> {
         let Arriving { upload, end, condition, digests, name } = *self;
-        let position = upload.position();
         match end {
-            Some((end, _)) if position != end => {
+            Some((end, _)) if upload.position() != end => {
                 return Box::new(Known(Some(tell(
                     false,
                     &Fault::Conflict("less came than the Content-Range says"),
                 ))));
             }
             Some((_, false)) => {
-                let reply = Reply::text(202, format_args!("go on at byte {position}"));
-                return Box::new(Known(Some(reply.with("Upload-Offset", position))));
+                let reply = match upload.pause() {
+                    Ok(position) => Reply::text(202, format_args!("go on at byte {position}"))
+                        .with("Upload-Offset", position),
+                    Err(fault) => tell(false, &fault),
+                };
+                return Box::new(Known(Some(reply)));
             }
             _ => {}
         }

@@ -176,9 +176,11 @@ impl Upload {
         }
         if self.job.is_none() && self.fault.is_none() && self.position - self.told >= STEP {
             let (file, hash) = (self.part.file().clone(), self.hash.clone());
-            let end = self.position;
+            let (end, spoil) = (self.position, self.part.spoil());
             self.job = Some(self.disk.run(move || {
-                file.sync_data()?;
+                // The kernel tells of what it has lost once. Whoever went on with the part would be
+                // told that all is well.
+                file.sync_data().inspect_err(|_| spoil())?;
                 if let Some(hash) = hash {
                     let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
                     let until = end.min(hash.position + HASHED_BESIDE);
@@ -203,6 +205,16 @@ impl Upload {
         })
     }
 
+    /// Leaves what has come for one that goes on there, and how much that is, unless the disk has
+    /// lost some of it.
+    pub fn pause(mut self) -> Result<u64, Fault> {
+        self.tell_disk();
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => Ok(self.position),
+        }
+    }
+
     /// Removes what has come.
     pub fn abandon(mut self) {
         self.part.discard();
@@ -211,6 +223,11 @@ impl Upload {
     fn store(&mut self, condition: Condition) -> Result<Stored, Fault> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
+        }
+        // What it finds is told to nobody else. It was given to the disk earlier than this was, and
+        // so is under way, or over.
+        if let Some(job) = self.job.take() {
+            self.taken = job.wait()?;
         }
         if self.plan.total.is_some_and(|total| total != self.position) {
             return Err(Fault::Conflict("less came than was announced"));

@@ -241,6 +241,36 @@ in_every_way! {
 }
 
 on_both_engines! {
+    fn a_listing_that_nobody_reads_goes_where_others_need_its_memory(engine) {
+        // Each is eight times as long in a page.
+        const NAMES: usize = 2_000;
+        let tree = Tree::new();
+        for number in 0..NAMES {
+            tree.file(format!("{number}{:&<240}", ""), "");
+        }
+        // There is room for two of them.
+        let files = Files::open(&tree.at(""), Settings::default()).unwrap();
+        let server = Server::start(engine, files.keeping(1_400_000).http(Deadlines::default()));
+        let ask = |round: usize| {
+            // Each is another version of the directory, so that nobody shares with anybody.
+            tree.file(format!("new-{round}"), "");
+            let mut client = server.connect();
+            client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+            // The page begins once all of it is known.
+            let mut begin = [0; 1000];
+            client.read_exact(&mut begin).unwrap();
+            client
+        };
+        let clients: Vec<TcpStream> = (0..4).map(ask).collect();
+        let whole: Vec<bool> = clients.iter().map(|mut client| {
+            let mut page = String::new();
+            // One that is cut off may end with a reset.
+            let _ = client.read_to_string(&mut page);
+            page.trim_end().ends_with("</html>")
+        }).collect();
+        assert!(whole[3] && whole.iter().filter(|whole| **whole).count() == 2, "{whole:?}");
+    }
+
     fn slow_heads_and_bodies_are_given_up(engine) {
         let tree = Tree::new();
         let step = Duration::from_millis(300);

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use socklab::service::files::{Condition, Disk, Fault, Found, Kind, Plan, Root, Stored, Upload};
+use socklab::service::files::{
+    Condition, Disk, Entries, Fault, Found, Kind, Plan, Root, Stored, Upload,
+};
 
 /// A served directory, `root`, in one of its own, so that there is something outside.
 pub struct Tree {
@@ -111,10 +113,10 @@ pub fn listing(root: &Root, path: impl AsRef<[u8]>, most: usize) -> Vec<(Vec<u8>
     let Ok(Found::Directory(mut directory)) = root.find(path.as_ref()) else {
         panic!("it is no directory")
     };
-    let mut entries = Vec::new();
+    let mut entries = Entries::default();
     while directory.read(most, &mut entries).expect("it can be read") {}
     let mut entries: Vec<_> =
-        entries.into_iter().map(|entry| (entry.name, entry.kind, entry.bytes)).collect();
+        entries.from(0).map(|entry| (entry.name.into_owned(), entry.kind, entry.bytes)).collect();
     entries.sort();
     entries
 }

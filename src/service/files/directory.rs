@@ -1,11 +1,13 @@
 //! What stands in a directory, read some at a time, so that a long one delays nobody.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
+use super::entries::Entries;
 use super::fault::Fault;
 use super::part;
 use super::root::Root;
@@ -21,9 +23,9 @@ pub struct Directory {
 
 /// A file or directory in it, or a link that leads to one beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// Any bytes but a zero and a slash.
-    pub name: Vec<u8>,
+    pub name: Cow<'a, [u8]>,
     /// What it is, or leads to.
     pub kind: Kind,
     /// How many it has.
@@ -54,7 +56,7 @@ impl Directory {
 
     /// Looks at `most` names more and appends to `into` those that may be found, in no order. Whether
     /// there are more.
-    pub fn read(&mut self, most: usize, into: &mut Vec<Entry>) -> Result<bool, Fault> {
+    pub fn read(&mut self, most: usize, into: &mut Entries) -> Result<bool, Fault> {
         for _ in 0..most {
             let Some(entry) = self.entries.read() else { return Ok(false) };
             let entry = entry?;
@@ -63,15 +65,18 @@ impl Directory {
                 entry.file_type(),
                 FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown
             );
-            if may_be_shown && self.root.shows(name) {
-                into.extend(self.entry(name));
+            if may_be_shown
+                && self.root.shows(name)
+                && let Some(entry) = self.entry(name)
+            {
+                into.push(&entry);
             }
         }
         Ok(true)
     }
 
     /// `None` for what is not shown, and for what has gone meanwhile.
-    fn entry(&self, name: &[u8]) -> Option<Entry> {
+    fn entry<'a>(&self, name: &'a [u8]) -> Option<Entry<'a>> {
         let itself = statat(self.entries.fd().ok()?, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let (stat, kind) = match kind(&itself) {
             // It may lead to a place beside this directory, so the lookup begins at the root.
@@ -86,7 +91,7 @@ impl Directory {
             FileType::Directory => Kind::Directory,
             _ => return None,
         };
-        Some(Entry { name: name.to_vec(), kind, bytes: stat.len, modified: stat.modified() })
+        Some(Entry { name: name.into(), kind, bytes: stat.len, modified: stat.modified() })
     }
 }
 

@@ -13,8 +13,8 @@ use std::thread;
 
 use super::fault::Fault;
 
-/// As many as wait at once. More do not make a disk quicker, and these leave a core or two to the
-/// engine while they hash.
+/// As many as wait at once: two that hash and one that lists, at most, and one for what cannot wait
+/// for those. More do not make a disk quicker.
 const THREADS: usize = 4;
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -1,21 +1,20 @@
-//! Directories on their way out. What is in one is read some hundred names at a time, sorted, and
-//! written as fast as the peer takes it.
+//! Directories on their way out. A short one is read at once, a long one on a thread of the disk, and
+//! both are written as fast as the peer takes them.
 
 use std::io;
-use std::{mem, vec};
+use std::mem;
+use std::sync::Arc;
 
-use super::directory::{Directory, Entry};
+use super::directory::Directory;
+use super::entries::Entries;
 use super::fault::Fault;
 use super::listing::{self, Listing, Order, Totals, json};
+use super::shelf::{Shelf, Taken, Wanted};
 use super::site::Files;
 use crate::service::http::{Answer, Content, Progress, Reply, Request, Stream};
 
-/// Names that are looked at in one go: half a millisecond.
-const BATCH: usize = 256;
-
-/// Entries of one listing: ten megabytes, while it is under way. What is beyond is left out, and the
-/// log says so.
-const MOST: usize = 100_000;
+/// Names that are looked at at once: half a millisecond. A directory with more of them is a long one.
+const SHORT: usize = 256;
 
 /// Bytes that are written in one go.
 const PIECE: usize = 16 * 1024;
@@ -57,8 +56,9 @@ pub(super) fn answer(
 ) -> Answer {
     let writable = site.settings.writable;
     let listing = Listing { path: path.to_vec(), order, writable, totals: Totals::default() };
-    let stage = Stage::Read { directory, entries: Vec::new() };
-    let content = Content::Stream(Box::new(Listed { listing, format, stage }));
+    let stage = Stage::Read(directory);
+    let listed = Listed { listing, format, shelf: site.shelf.clone(), stage };
+    let content = Content::Stream(Box::new(listed));
     let reply = Reply::new(200, content)
         .with("Cache-Control", "no-cache")
         .with("Vary", "Accept")
@@ -74,59 +74,89 @@ pub(super) fn answer(
 struct Listed {
     listing: Listing,
     format: Format,
+    shelf: Shelf,
     stage: Stage,
 }
 
 enum Stage {
-    Read { directory: Directory, entries: Vec<Entry> },
-    Write { entries: vec::IntoIter<Entry>, place: usize },
+    Read(Directory),
+    Wait(Wanted),
+    Write { taken: Arc<Taken>, place: usize },
     Over,
 }
 
 impl Stream for Listed {
     fn next(&mut self, into: &mut Vec<u8>) -> io::Result<Progress> {
-        match &mut self.stage {
-            Stage::Read { directory, entries } => {
-                let more = directory.read(BATCH, entries).map_err(|fault| match fault {
-                    Fault::Failed(error) => error,
-                    fault => io::Error::other(fault),
-                })?;
-                if more && entries.len() < MOST {
-                    return Ok(Progress::More);
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Read(mut directory) => {
+                let mut entries = Entries::default();
+                let order = self.listing.order;
+                if directory.read(SHORT, &mut entries).map_err(failure)? {
+                    self.stage = Stage::Wait(self.shelf.take(directory, entries, order));
+                    return Ok(Progress::Later);
                 }
-                if more {
-                    log::warn!(
-                        "a directory has more than {MOST} entries; the others are not listed"
-                    );
-                }
-                let mut entries = mem::take(entries);
-                self.listing.order.sort(&mut entries);
-                self.listing.totals = Totals::of(&entries);
-                match self.format {
-                    Format::Html => self.listing.begin(into),
-                    Format::Json => json::begin(&self.listing, into),
-                }
-                self.stage = Stage::Write { entries: entries.into_iter(), place: 0 };
+                entries.sort(order);
+                self.begin(Arc::new(Taken::new(entries)), into);
             }
-            Stage::Write { entries, place } => {
-                while into.len() < PIECE {
-                    let Some(entry) = entries.next() else {
-                        match self.format {
-                            Format::Html => self.listing.end(into),
-                            Format::Json => json::end(into),
-                        }
-                        self.stage = Stage::Over;
-                        return Ok(Progress::Done);
-                    };
+            Stage::Wait(mut wanted) => match wanted.poll() {
+                None => {
+                    self.stage = Stage::Wait(wanted);
+                    return Ok(Progress::Later);
+                }
+                Some(outcome) => self.begin(outcome.map_err(failure)?, into),
+            },
+            Stage::Write { taken, place } => match self.rows(&taken, place, into)? {
+                0 => {
                     match self.format {
-                        Format::Html => self.listing.row(&entry, into),
-                        Format::Json => json::row(*place, &entry, into),
+                        Format::Html => self.listing.end(into),
+                        Format::Json => json::end(into),
                     }
-                    *place += 1;
+                    return Ok(Progress::Done);
                 }
-            }
+                written => self.stage = Stage::Write { taken, place: place + written },
+            },
             Stage::Over => return Ok(Progress::Done),
         }
         Ok(Progress::More)
+    }
+}
+
+impl Listed {
+    fn begin(&mut self, taken: Arc<Taken>, into: &mut Vec<u8>) {
+        self.listing.totals = taken.totals;
+        match self.format {
+            Format::Html => self.listing.begin(into),
+            Format::Json => json::begin(&self.listing, into),
+        }
+        self.stage = Stage::Write { taken, place: 0 };
+    }
+
+    /// Some of those from `place` on, and how many.
+    fn rows(&self, taken: &Taken, place: usize, into: &mut Vec<u8>) -> io::Result<usize> {
+        let written = taken.read(|entries| {
+            let mut written = 0;
+            for entry in entries.from(place) {
+                match self.format {
+                    Format::Html => self.listing.row(&entry, into),
+                    Format::Json => json::row(place + written, &entry, into),
+                }
+                written += 1;
+                if into.len() >= PIECE {
+                    break;
+                }
+            }
+            written
+        });
+        written.ok_or_else(|| {
+            let why = "the listing was not read for too long, and others needed its memory";
+            io::Error::other(why)
+        })
+    }
+}
+
+fn failure(fault: Fault) -> io::Error {
+    match fault {
+        Fault::Failed(error) => error,
+        fault => io::Error::other(fault),
     }
 }

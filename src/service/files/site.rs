@@ -11,7 +11,9 @@ use super::disk::{self, Disk};
 use super::fault::Fault;
 use super::listing::text::RESERVED;
 use super::listing::{self, Order};
+use super::part::join;
 use super::root::{Condition, Found, Root};
+use super::shelf::{KEPT, Shelf};
 use super::stat::Stat;
 use super::{Digests, clean, fetched, listed, stored, waiting};
 use crate::service::http::conditions::{Conditions, Verdict, Version};
@@ -38,6 +40,7 @@ pub struct Files {
     pub(super) root: Root,
     pub(super) disk: Disk,
     pub(super) digests: Digests,
+    pub(super) shelf: Shelf,
     pub(super) settings: Settings,
 }
 
@@ -50,8 +53,13 @@ impl Files {
         if settings.writable {
             drop(clean(&root, &disk));
         }
-        let digests = Digests::new(&disk);
-        Ok(Files { root, disk, digests, settings })
+        let (digests, shelf) = (Digests::new(&disk), Shelf::new(&disk, KEPT));
+        Ok(Files { root, disk, digests, shelf, settings })
+    }
+
+    /// The same, and so many bytes are kept of long listings that wait to be read.
+    pub fn keeping(self, bytes: usize) -> Files {
+        Files { shelf: Shelf::new(&self.disk, bytes), ..self }
     }
 
     /// The same as a service.
@@ -107,10 +115,11 @@ impl Files {
             Ok(Found::Directory(_)) if !slash => Err(moved(request, path)),
             Ok(Found::Directory(directory)) => {
                 let format = listed::Format::of(request);
+                let index = join(path, INDEX);
                 if format == listed::Format::Html
-                    && let Ok(Found::File(found)) = self.root.find(&beneath(path, INDEX))
+                    && let Ok(Found::File(found)) = self.root.find(&index)
                 {
-                    return fetched::answer(self, request, INDEX, found);
+                    return fetched::answer(self, request, &index, found);
                 }
                 Ok(listed::answer(
                     self,
@@ -152,13 +161,6 @@ impl Files {
 /// The path of a request, decoded: the names in it, and a slash at the end where it has one.
 pub(super) fn path(request: &Request<'_>) -> Result<Vec<u8>, Reply> {
     request.names().ok_or_else(|| refusal(request, 404, "not found"))
-}
-
-fn beneath(path: &[u8], name: &[u8]) -> Vec<u8> {
-    match path {
-        [] => name.to_vec(),
-        path => [path, b"/", name].concat(),
-    }
 }
 
 /// A directory has a slash behind its name, or the links in it would lead elsewhere.

@@ -72,12 +72,8 @@ impl Order {
         Order { key, descending }
     }
 
-    /// Puts `entries` in this order.
-    pub fn sort(self, entries: &mut [Entry]) {
-        entries.sort_unstable_by(|one, other| self.compare(one, other));
-    }
-
-    fn compare(self, one: &Entry, other: &Entry) -> Ordering {
+    /// Which of two comes first.
+    pub fn compare(self, one: &Entry, other: &Entry) -> Ordering {
         let is_file = |entry: &Entry| entry.kind == Kind::File;
         let by_key = match self.key {
             Key::Name => by_name(&one.name, &other.name),

@@ -1,5 +1,7 @@
 //! How much there is in a listing.
 
+use std::borrow::Borrow;
+
 use crate::service::files::directory::{Entry, Kind};
 
 /// How much a directory holds, without what is below.
@@ -15,9 +17,10 @@ pub struct Totals {
 
 impl Totals {
     /// Those of `entries`.
-    pub fn of(entries: &[Entry]) -> Totals {
+    pub fn of<'a>(entries: impl IntoIterator<Item: Borrow<Entry<'a>>>) -> Totals {
         let mut totals = Totals::default();
         for entry in entries {
+            let entry = entry.borrow();
             match entry.kind {
                 Kind::Directory => totals.directories += 1,
                 Kind::File => {

@@ -288,6 +288,98 @@ fn who_may_not_write_there_is_told_before_any_byte() {
 }
 
 #[test]
+fn an_upload_onto_a_file_that_nobody_may_write_to_goes_on() {
+    let tree = Tree::new();
+    tree.file("file", "old");
+    fs::set_permissions(tree.at("file"), fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(tree.at(""), fs::Permissions::from_mode(0o777)).unwrap();
+    let root = tree.root();
+    let disk = Disk::default();
+    // Root may open anything. In this thread it is nobody.
+    setfsuid(Uid::from_raw(65534));
+    let mut first = Upload::begin(&root, b"file", from(0), &disk).unwrap();
+    first.write(b"ne").unwrap();
+    drop(first);
+    let mut second = Upload::begin(&root, b"file", from(2), &disk).unwrap();
+    second.write(b"w").unwrap();
+    setfsuid(Uid::current());
+    second.finish(Condition::Any).wait().unwrap();
+    assert_eq!(tree.read("file"), b"new");
+    assert_eq!(tree.at("file").metadata().unwrap().mode() & 0o777, 0o444);
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_part_is_told_of_once_and_for_all() {
+    let tree = Tree::new();
+    let root = tree.root();
+    leave(&root, "file", b"123");
+    let part = tree.parts("").pop().unwrap();
+    fs::remove_file(&part).unwrap();
+    fs::create_dir(&part).unwrap();
+    for plan in [from(0), from(3)] {
+        let refused = Upload::begin(&root, b"file", plan, &Disk::default());
+        assert!(matches!(refused, Err(Fault::Conflict(_))), "{refused:?}");
+    }
+    // One that need not go on goes round it.
+    put(&root, "file", b"123", plan(), Condition::Any).unwrap();
+}
+
+#[test]
+fn a_refused_upload_takes_its_directories_along() {
+    let tree = Tree::new();
+    tree.directory("there");
+    let root = tree.root();
+    let disk = Disk::default();
+    for path in ["a/b/c/file", "there/b/file"] {
+        let refusals: [&dyn Fn() -> Result<Stored, Fault>; 5] = [
+            &|| put(&root, path, b"x", Plan { digest: Some([0; 32]), ..plan() }, Condition::Any),
+            &|| put(&root, path, b"long", Plan { most: Some(2), ..plan() }, Condition::Any),
+            &|| put(&root, path, b"x", from(7), Condition::Any),
+            &|| put(&root, path, b"x", Plan { total: Some(1 << 62), ..plan() }, Condition::Any),
+            &|| put(&root, path, b"x", plan(), Condition::If(Box::new(|_| false))),
+        ];
+        for (place, refusal) in refusals.iter().enumerate() {
+            let refused = refusal();
+            assert!(refused.is_err(), "{place}: {refused:?}");
+            let left: Vec<_> = fs::read_dir(tree.at("")).unwrap().collect();
+            assert_eq!(left.len(), 1, "{place}: {left:?}");
+            assert_eq!(fs::read_dir(tree.at("there")).unwrap().count(), 0, "{place}");
+        }
+        Upload::begin(&root, path.as_bytes(), plan(), &disk).unwrap().abandon();
+        assert!(!tree.exists("a") && !tree.exists("there/b"));
+    }
+    // What can go on, and what somebody else has put there, stays.
+    leave(&root, "a/b/file", b"123");
+    assert_eq!(waiting(&root, b"a/b/file"), Some(3));
+    let upload = Upload::begin(&root, b"c/d/file", plan(), &disk).unwrap();
+    put(&root, "c/other", b"1", plan(), Condition::Any).unwrap();
+    upload.abandon();
+    assert!(tree.exists("c/other") && !tree.exists("c/d"));
+}
+
+#[test]
+fn uploads_that_are_refused_stand_in_nobodys_way() {
+    let tree = Tree::new();
+    let root = tree.root();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let wrong = Plan { digest: Some([0; 32]), ..plan() };
+                    assert!(put(&root, "a/b/refused", b"x", wrong, Condition::Any).is_err());
+                }
+            });
+        }
+        for number in 0..20 {
+            let path = format!("a/b/{number}");
+            put(&root, &path, b"x", plan(), Condition::Any).unwrap();
+            root.remove(path.as_bytes(), Condition::Any).unwrap();
+            let _ = fs::remove_dir(tree.at("a/b"));
+        }
+    });
+}
+
+#[test]
 fn one_that_is_busy_is_not_disturbed() {
     let tree = Tree::new();
     let root = tree.root();

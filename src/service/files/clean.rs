@@ -79,7 +79,7 @@ pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<bool, Fault> {
         match take(directory, &name)? {
             Taken::Ours(_locked) => unlinkat(directory, &*name, AtFlags::empty())?,
             Taken::Absent => {}
-            Taken::Held => return Ok(false),
+            Taken::Held | Taken::Foreign => return Ok(false),
         }
     }
     Ok(true)

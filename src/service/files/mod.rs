@@ -16,6 +16,7 @@ pub mod fault;
 mod fetched;
 mod listed;
 pub mod listing;
+mod parents;
 mod part;
 pub mod root;
 mod shelf;

@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::digest::{SHA256, digest};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr, fstat,
+    openat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::disk::Disk;
@@ -24,8 +27,14 @@ pub(super) const PREFIX: &str = ".socklab-";
 /// And those that are cleaned up end so, too.
 pub(super) const SUFFIX: &str = ".part";
 
+/// What tells how many bytes it is to have (xattr(7)).
+const TOTAL: &str = "user.socklab.total";
+
 /// How often a part may be taken away between two system calls before that is no chance any more.
 const TRIES: usize = 16;
+
+const IN_THE_WAY: Fault =
+    Fault::Conflict("something that cannot be written to stands where its part has to");
 
 /// A path's last name, and those before it.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
@@ -85,7 +94,8 @@ impl Part {
                 }
                 Taken::Absent => {}
                 Taken::Held if must_last => return Err(Fault::Busy),
-                Taken::Held => break,
+                Taken::Foreign if must_last => return Err(IN_THE_WAY),
+                Taken::Held | Taken::Foreign => break,
             }
             if let Some(file) = create(directory.as_fd(), &name, mode)? {
                 return Ok(Part::new(directory, file, name, true, disk));
@@ -106,11 +116,13 @@ impl Part {
         Err(Fault::Busy)
     }
 
-    /// What an interrupted upload has left, cut at `first`.
+    /// What an interrupted upload has left, cut at `first`. One that was to have another `total` was
+    /// of another file, and nobody goes on with it.
     pub(super) fn resumed(
         directory: OwnedFd,
         target: &[u8],
         first: u64,
+        total: Option<u64>,
         disk: &Disk,
     ) -> Result<Part, Fault> {
         let name = canonical(target);
@@ -118,7 +130,12 @@ impl Part {
             Taken::Ours(file) => file,
             Taken::Absent => return Err(Fault::Offset(0)),
             Taken::Held => return Err(Fault::Busy),
+            Taken::Foreign => return Err(IN_THE_WAY),
         };
+        let announced = announced(&file);
+        if announced.is_some() && total.is_some() && announced != total {
+            return Err(Fault::Offset(0));
+        }
         let length = file.metadata()?.len();
         if length < first {
             return Err(Fault::Offset(length));
@@ -142,6 +159,17 @@ impl Part {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Remembers how many bytes it is to have at last. Where the file system cannot, a part belongs to
+    /// whatever goes on with it.
+    pub(super) fn announce(&self, total: u64) {
+        let _ = fsetxattr(&self.file, TOTAL, &total.to_be_bytes(), XattrFlags::empty());
+    }
+
+    /// What becomes a file has no total.
+    pub(super) fn forget_total(&self) {
+        let _ = fremovexattr(&self.file, TOTAL);
     }
 
     /// It has become something else.
@@ -182,6 +210,13 @@ impl Drop for Part {
     }
 }
 
+/// How many bytes a part is to have.
+fn announced(file: &File) -> Option<u64> {
+    let mut total = [0; 8];
+    let length = fgetxattr(file, TOTAL, &mut total[..]).ok()?;
+    (length == total.len()).then(|| u64::from_be_bytes(total))
+}
+
 /// Frees the blocks of a file that has no name any more, which takes the kernel a while if they are
 /// many. Whoever has it open still does not keep them.
 fn give_back(file: Arc<File>, disk: &Disk) {
@@ -191,8 +226,10 @@ fn give_back(file: Arc<File>, disk: &Disk) {
 /// What became of taking a part.
 pub(super) enum Taken {
     Ours(File),
-    /// By others, or it is none.
+    /// By others.
     Held,
+    /// It is somebody else's, or no part at all. It is in the way, and it stays.
+    Foreign,
     Absent,
 }
 
@@ -206,9 +243,8 @@ pub(super) fn take(directory: BorrowedFd<'_>, name: &str) -> Result<Taken, Fault
                 Hold::Gone => {}
             },
             Err(Errno::NOENT) => return Ok(Taken::Absent),
-            // Somebody else's, or no file at all. It is in the way, and it stays.
             Err(Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
-                return Ok(Taken::Held);
+                return Ok(Taken::Foreign);
             }
             Err(errno) => return Err(errno.into()),
         }
@@ -218,6 +254,8 @@ pub(super) fn take(directory: BorrowedFd<'_>, name: &str) -> Result<Taken, Fault
 
 /// `None`: another one was quicker.
 fn create(directory: BorrowedFd<'_>, name: &str, mode: Mode) -> Result<Option<File>, Fault> {
+    // Whoever goes on with it has to open it, and its target may be one that nobody may write to.
+    let mode = mode | Mode::RUSR | Mode::WUSR;
     match openat(directory, name, flags() | OFlags::CREATE | OFlags::EXCL, mode) {
         Ok(file) => match hold(directory, name, File::from(file))? {
             Hold::Ours(file) => Ok(Some(file)),

@@ -6,19 +6,20 @@
 
 use std::fmt;
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{Context, SHA256};
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fstatvfs, fsync, linkat, mkdirat,
-    renameat, renameat_with, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fstatvfs, linkat, renameat,
+    renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::disk::{Disk, Pending};
 use super::fault::Fault;
+use super::parents::{Parents, sync_directory};
 use super::part::{self, Part, canonical, join, split};
 use super::root::{Condition, Root};
 use super::stat::{Stat, kind};
@@ -32,6 +33,9 @@ const AHEAD: u64 = 32 * 1024 * 1024;
 
 /// How much of what there is already is hashed along with each step, when an upload goes on.
 const HASHED_BESIDE: u64 = 64 * 1024 * 1024;
+
+/// How often its place may be taken away before its first byte until that is no chance any more.
+const TRIES: usize = 8;
 
 /// One read of the hash. The bytes are in the page cache, and this much stays in the CPU's.
 const PIECE: usize = 256 * 1024;
@@ -58,10 +62,10 @@ pub struct Plan {
 pub struct Upload {
     root: Root,
     path: Vec<u8>,
-    /// How many of its parents were made for it.
-    made: usize,
     plan: Plan,
     part: Part,
+    /// Behind the part, which is dropped first: what is not empty stays.
+    parents: Parents,
     position: u64,
     hash: Option<Arc<Mutex<Hash>>>,
     disk: Disk,
@@ -88,9 +92,8 @@ impl Upload {
     /// said of conditions: look at [`Root::find`].
     pub fn begin(root: &Root, path: &[u8], plan: Plan, disk: &Disk) -> Result<Upload, Fault> {
         root.check(path)?;
-        let (parent, name) = split(path);
         let first = plan.first.unwrap_or(0);
-        if name.is_empty() {
+        if split(path).1.is_empty() {
             return Err(Fault::IsDirectory);
         }
         if plan.most.is_some_and(|most| plan.total.unwrap_or(first) > most) {
@@ -99,25 +102,22 @@ impl Upload {
         if plan.total.is_some_and(|total| total < first) {
             return Err(Fault::Conflict("the range begins behind the end"));
         }
-        let (directory, made) = parents(root, parent)?;
-        let mode = match root.present(directory.as_fd(), path)? {
-            None => Mode::from_raw_mode(0o666),
-            Some((_, FileType::RegularFile, mode)) => permissions(mode),
-            Some((_, FileType::Directory, _)) => return Err(Fault::IsDirectory),
-            Some(_) => return Err(Fault::Forbidden),
-        };
-        let part = match first {
-            0 => Part::fresh(directory, name, mode, plan.first.is_some(), disk)?,
-            _ => Part::resumed(directory, name, first, disk)?,
-        };
-        has_room(part.directory(), plan.total.unwrap_or(first) - first)?;
+        let mut placed = place(root, path, &plan, disk);
+        for _ in 1..TRIES {
+            // A parent may have been made for another upload, which was refused and took it along.
+            if !matches!(placed, Err(Fault::Missing)) {
+                break;
+            }
+            placed = place(root, path, &plan, disk);
+        }
+        let (parents, part) = placed?;
         let hash = plan.digest.is_some().then(|| Arc::new(Mutex::new(Hash::new())));
         Ok(Upload {
             root: root.clone(),
             path: path.to_vec(),
-            made,
             plan,
             part,
+            parents,
             position: first,
             hash,
             disk: disk.clone(),
@@ -239,6 +239,7 @@ impl Upload {
         {
             fchmod(&file, permissions(mode))?;
         }
+        self.part.forget_total();
         file.sync_all()?;
         if let (Some(hash), Some(digest)) = (&self.hash, &self.plan.digest) {
             let mut hash = hash.lock().unwrap_or_else(PoisonError::into_inner);
@@ -249,7 +250,7 @@ impl Upload {
         }
         let created = self.rename(condition)?;
         sync_directory(self.part.directory())?;
-        self.sync_parents()?;
+        self.parents.sync()?;
         let stat = Stat::new(&fstat(&file)?);
         Ok(Stored { created, stat, digest: self.plan.digest })
     }
@@ -282,7 +283,10 @@ impl Upload {
             },
         };
         match renamed {
-            Ok(()) => self.part.renamed(),
+            Ok(()) => {
+                self.part.renamed();
+                self.parents.keep();
+            }
             Err(Errno::EXIST) if must_be_new => return Err(Fault::Precondition),
             Err(Errno::NOENT) => {
                 return Err(Fault::Conflict("its directory was removed meanwhile"));
@@ -291,19 +295,28 @@ impl Upload {
         }
         Ok(present.is_none())
     }
+}
 
-    /// Those that were made for it have to outlast a crash, too.
-    fn sync_parents(&self) -> Result<(), Fault> {
-        let mut path = split(&self.path).0;
-        for _ in 0..self.made {
-            path = split(path).0;
-            // One that was moved meanwhile is not ours to sync.
-            if let Ok(directory) = self.root.open_beneath(path, DIRECTORY) {
-                sync_directory(directory.as_fd())?;
-            }
-        }
-        Ok(())
+/// The parents of `path` and a part beside it.
+fn place(root: &Root, path: &[u8], plan: &Plan, disk: &Disk) -> Result<(Parents, Part), Fault> {
+    let (parent, name) = split(path);
+    let (parents, directory) = Parents::make(root, parent)?;
+    let mode = match root.present(directory.as_fd(), path)? {
+        None => Mode::from_raw_mode(0o666),
+        Some((_, FileType::RegularFile, mode)) => permissions(mode),
+        Some((_, FileType::Directory, _)) => return Err(Fault::IsDirectory),
+        Some(_) => return Err(Fault::Forbidden),
+    };
+    let first = plan.first.unwrap_or(0);
+    let part = match first {
+        0 => Part::fresh(directory, name, mode, plan.first.is_some(), disk)?,
+        _ => Part::resumed(directory, name, first, plan.total, disk)?,
+    };
+    has_room(part.directory(), plan.total.unwrap_or(first) - first)?;
+    if let Some(total) = plan.total {
+        part.announce(total);
     }
+    Ok((parents, part))
 }
 
 /// How many bytes an upload to `path` can go on behind, if one was interrupted. One that runs may
@@ -317,35 +330,6 @@ pub fn waiting(root: &Root, path: &[u8]) -> Option<u64> {
     (kind(&stat) == FileType::RegularFile && len > 0).then_some(len)
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
-
-/// The directory `path`, and how many names at the end of it were made.
-fn parents(root: &Root, path: &[u8]) -> Result<(OwnedFd, usize), Fault> {
-    let mut missing = Vec::new();
-    let mut above = path;
-    let mut directory = loop {
-        match root.open_beneath(above, DIRECTORY) {
-            Ok(directory) => break directory,
-            Err(Errno::NOENT) if !above.is_empty() => {
-                missing.push(above);
-                above = split(above).0;
-            }
-            Err(Errno::NOTDIR) => {
-                return Err(Fault::Conflict("a file stands where a directory has to"));
-            }
-            Err(errno) => return Err(errno.into()),
-        }
-    };
-    for path in missing.iter().rev() {
-        match mkdirat(&directory, split(path).1, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        directory = root.open_beneath(path, DIRECTORY)?;
-    }
-    Ok((directory, missing.len()))
-}
-
 /// Without the bits that make a program run as somebody else.
 fn permissions(mode: Mode) -> Mode {
     mode & Mode::from_raw_mode(0o777)
@@ -357,14 +341,6 @@ fn has_room(directory: BorrowedFd<'_>, bytes: u64) -> Result<(), Fault> {
     let room = fstatvfs(directory)?;
     let is_full = room.f_blocks > 0 && room.f_bavail.saturating_mul(room.f_frsize) < bytes;
     if is_full { Err(Fault::NoSpace) } else { Ok(()) }
-}
-
-/// Not every file system can (EINVAL).
-fn sync_directory(directory: BorrowedFd<'_>) -> Result<(), Fault> {
-    match fsync(directory) {
-        Err(Errno::INVAL) => Ok(()),
-        outcome => Ok(outcome?),
-    }
 }
 
 /// SHA-256 of a file's first bytes.

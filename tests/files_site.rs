@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -131,6 +132,28 @@ fn nothing_leads_out() {
         get(&with(&tree, Settings { hidden: true, ..Settings::default() }), "/.hidden", "").status,
         200
     );
+}
+
+#[test]
+fn a_long_directory_is_listed_whole_and_in_order() {
+    let tree = Tree::new();
+    tree.directory("d/z");
+    for number in 0..1000 {
+        tree.file(format!("d/{number}"), "");
+    }
+    let site = site(&tree);
+    let json = get(&site, "/d/?order=desc", "Accept: application/json\r\n");
+    let json: serde_json::Value = serde_json::from_slice(&json.body).unwrap();
+    let names = json["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["name"].as_str().unwrap().to_owned());
+    let numbers = (0..1000).rev().map(|number| number.to_string());
+    assert!(names.eq(["z".to_string()].into_iter().chain(numbers)));
+    let page = get(&site, "/d/", "");
+    assert!(page.text().contains("1 directory · 1,000 files") && page.text().contains("</html>"));
+    assert_eq!(page.text().matches("<tr class=\"file\">").count(), 1000);
 }
 
 #[test]
@@ -487,11 +510,25 @@ fn an_interrupted_upload_goes_on_where_it_ended() {
     drop(dialogue);
     let missing = head(&site, "/b", "");
     assert_eq!((missing.status, missing.field("Upload-Offset")), (404, Some("3")));
-    // What is not a part of it is found out in the end.
+    // A file of another length is another file.
+    let other = put(&site, "/b", "Content-Range: bytes 3-9/10\r\n", b"er data");
+    assert_eq!((other.status, other.field("Upload-Offset")), (409, Some("0")));
+    assert_eq!(head(&site, "/b", "").field("Upload-Offset"), Some("3"));
+    // What else is not a part of it is found out in the end.
     let fields =
-        format!("Content-Range: bytes 3-9/10\r\nRepr-Digest: {}\r\n", sha256(b"other data"));
-    assert_eq!(put(&site, "/b", &fields, b"er data").status, 400);
+        format!("Content-Range: bytes 3-499999/500000\r\nRepr-Digest: {}\r\n", sha256(&bytes));
+    assert_eq!(put(&site, "/b", &fields, &bytes[3..]).status, 400);
     assert_eq!(head(&site, "/b", "").field("Upload-Offset"), None);
+}
+
+#[test]
+fn only_the_file_itself_tells_where_its_upload_goes_on() {
+    let tree = Tree::new();
+    tree.directory("d").file("d/index.html", "page");
+    let site = writable(&tree);
+    assert_eq!(put(&site, "/index.html", "Content-Range: bytes 0-2/9\r\n", b"abc").status, 202);
+    assert_eq!(head(&site, "/index.html", "").field("Upload-Offset"), Some("3"));
+    assert_eq!(head(&site, "/d/", "").field("Upload-Offset"), None);
 }
 
 #[test]
@@ -515,6 +552,37 @@ fn digests_are_told_to_who_wants_them() {
     );
     put(&site, "/a", "", b"other");
     assert_eq!(head(&site, "/a", want).field("Repr-Digest"), Some(&sha256(b"other")[..]));
+}
+
+#[test]
+fn a_file_that_grows_is_told_of_without_its_digest() {
+    let tree = Tree::new();
+    tree.file("a", pattern(6, 30_000_000));
+    let site = site(&tree);
+    let mut dialogue = Dialogue::open(&site, Output::CHUNK);
+    let mut file = fs::File::options().append(true).open(tree.at("a")).unwrap();
+    // It is opened and told of, and then it is read.
+    let ask = b"HEAD /a HTTP/1.1\r\nHost: a\r\nWant-Repr-Digest: sha-256=1\r\n\r\n";
+    dialogue.tell(|session, out| session.receive(ask, out));
+    file.write_all(b"more").unwrap();
+    dialogue.go_on();
+    let told = dialogue.response("HEAD");
+    assert_eq!((told.status, told.field("Repr-Digest")), (200, None));
+    assert_eq!(told.field("Content-Length"), Some("30000000"));
+}
+
+#[test]
+fn those_who_do_not_wait_for_a_digest_keep_it_from_nobody() {
+    let tree = Tree::new();
+    let bytes = pattern(8, 30_000_000);
+    tree.file("a", &bytes);
+    let site = site(&tree);
+    let want = "Want-Repr-Digest: sha-256=1\r\n";
+    let range = format!("{want}Range: bytes=0-0\r\n");
+    for _ in 0..1100 {
+        assert_eq!(get(&site, "/a", &range).status, 206);
+    }
+    assert_eq!(head(&site, "/a", want).field("Repr-Digest"), Some(&sha256(&bytes)[..]));
 }
 
 #[test]

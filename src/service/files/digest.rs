@@ -5,13 +5,12 @@ use std::fmt;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ring::digest::{Context, SHA256};
 use rustix::fs::fstat;
 
-use super::disk::{Disk, Pending};
+use super::disk::Disk;
 use super::fault::Fault;
 use super::stat::Stat;
 
@@ -24,9 +23,6 @@ const WAITING: usize = 64;
 /// Files that are hashed at once, so that uploads find a free thread of the disk.
 const RUNNING: usize = 2;
 
-/// Requests that may wait for one file.
-const ASKING: usize = 1024;
-
 /// One read of the disk.
 const PIECE: usize = 1024 * 1024;
 
@@ -37,15 +33,41 @@ pub struct Digests {
     state: Arc<Mutex<State>>,
 }
 
-type Asker = SyncSender<Result<[u8; 32], Fault>>;
+/// A digest, or why there is none: what went wrong, if it is not that the file changed.
+type Outcome = Result<[u8; 32], Option<ErrorKind>>;
+
+/// A digest that was asked for. Any number may wait for one, and each costs a pointer.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    outcome: Arc<OnceLock<Outcome>>,
+}
+
+impl Asked {
+    /// The outcome, once it is there.
+    pub fn poll(&self) -> Option<Result<[u8; 32], Fault>> {
+        self.outcome.get().map(told)
+    }
+
+    /// Sleeps until it is there. Not for sessions.
+    pub fn wait(&self) -> Result<[u8; 32], Fault> {
+        told(self.outcome.wait())
+    }
+}
+
+fn told(outcome: &Outcome) -> Result<[u8; 32], Fault> {
+    outcome.map_err(|failure| match failure {
+        Some(kind) => Fault::Failed(kind.into()),
+        None => Fault::Conflict("it changed while it was read"),
+    })
+}
 
 #[derive(Default)]
 struct State {
     known: HashMap<Stat, [u8; 32]>,
     /// What is known, the oldest first.
     order: VecDeque<Stat>,
-    /// Who waits for each that is being hashed or is to be.
-    asked: HashMap<Stat, Vec<Asker>>,
+    /// What will be told of each that is being hashed or is to be.
+    asked: HashMap<Stat, Arc<OnceLock<Outcome>>>,
     waiting: VecDeque<(Arc<File>, Stat)>,
     running: usize,
 }
@@ -68,24 +90,22 @@ impl Digests {
 
     /// The digest of this version of `file`. Whether anybody waits for it or not, it will be known,
     /// unless the file changes meanwhile. [`Fault::Busy`]: too much else was asked for.
-    pub fn ask(&self, file: &Arc<File>, stat: &Stat) -> Result<Pending<[u8; 32]>, Fault> {
-        let (sender, receiver) = mpsc::sync_channel(1);
+    pub fn ask(&self, file: &Arc<File>, stat: &Stat) -> Result<Asked, Fault> {
         let mut state = self.lock();
         if let Some(&digest) = state.known.get(stat) {
-            let _ = sender.send(Ok(digest));
-        } else if let Some(asking) = state.asked.get_mut(stat) {
-            if asking.len() == ASKING {
-                return Err(Fault::Busy);
-            }
-            asking.push(sender);
-        } else if state.waiting.len() == WAITING {
-            return Err(Fault::Busy);
-        } else {
-            state.asked.insert(*stat, vec![sender]);
-            state.waiting.push_back((file.clone(), *stat));
-            self.start(state);
+            return Ok(Asked { outcome: Arc::new(OnceLock::from(Ok(digest))) });
         }
-        Ok(Pending::new(receiver))
+        if let Some(outcome) = state.asked.get(stat) {
+            return Ok(Asked { outcome: outcome.clone() });
+        }
+        if state.waiting.len() == WAITING {
+            return Err(Fault::Busy);
+        }
+        let outcome = Arc::default();
+        state.asked.insert(*stat, Arc::clone(&outcome));
+        state.waiting.push_back((file.clone(), *stat));
+        self.start(state);
+        Ok(Asked { outcome })
     }
 
     /// Gives the disk another file, if it has none or one.
@@ -134,12 +154,21 @@ impl Turn {
         if let Ok(digest) = outcome {
             state.learn(&self.stat, digest);
         }
-        for sender in state.asked.remove(&self.stat).unwrap_or_default() {
-            let _ = sender.send(match &outcome {
-                Ok(digest) => Ok(*digest),
-                Err(Fault::Failed(error)) => Err(Fault::Failed(error.kind().into())),
-                Err(_) => Err(Fault::Conflict("it changed while it was read")),
-            });
+        self.tell(
+            &mut state,
+            outcome.map_err(|fault| match fault {
+                Fault::Failed(error) => {
+                    log::error!("files: cannot hash one: {error}");
+                    Some(error.kind())
+                }
+                _ => None,
+            }),
+        );
+    }
+
+    fn tell(&self, state: &mut State, outcome: Outcome) {
+        if let Some(asked) = state.asked.remove(&self.stat) {
+            let _ = asked.set(outcome);
         }
     }
 }
@@ -147,8 +176,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.digests.lock();
-        // Nobody is left here but after a panic, and then their senders tell them.
-        state.asked.remove(&self.stat);
+        // Nobody is left here but after a panic.
+        self.tell(&mut state, Err(Some(ErrorKind::Other)));
         state.running -= 1;
         self.digests.start(state);
     }

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::digest::Asked;
 use super::root::OpenFile;
-use super::site::{Files, check, later, refusal};
+use super::site::{Files, check, refusal};
 use crate::service::http::conditions::{Conditions, Verdict, Version, range_holds};
 use crate::service::http::ranges::{self, Ranges};
-use crate::service::http::{Answer, Content, Method, Part, Reply, Request, date};
+use crate::service::http::{Answer, Content, Method, Part, Pending, Reply, Request, date};
 
 /// What a file that anybody may have left here can do in a browser: be looked at.
 const SANDBOX: &str = "sandbox";
@@ -103,11 +104,30 @@ pub(super) fn answer(
     if let Some(digest) = site.digests.known(&stat) {
         return Ok(Answer::Now(with_digest(reply, &digest)));
     }
-    match site.digests.ask(&file, &stat) {
+    Ok(match site.digests.ask(&file, &stat) {
         // Whoever has got all of it can ask then.
-        Ok(_) if request.method == Method::Get => Ok(Answer::Now(reply)),
-        Ok(pending) => Ok(later(pending, request, |digest| with_digest(reply, &digest))),
-        Err(_) => Ok(Answer::Now(reply)),
+        Ok(digest) if request.method == Method::Head => {
+            Answer::Later(Box::new(Described { digest, reply: Some(reply) }))
+        }
+        _ => Answer::Now(reply),
+    })
+}
+
+/// An answer that waits for the file's digest. Where there is none, because the file grows or the disk
+/// fails, it says the rest.
+struct Described {
+    digest: Asked,
+    reply: Option<Reply>,
+}
+
+impl Pending for Described {
+    fn poll(&mut self) -> Option<Reply> {
+        let outcome = self.digest.poll()?;
+        let reply = self.reply.take()?;
+        Some(match outcome {
+            Ok(digest) => with_digest(reply, &digest),
+            Err(_) => reply,
+        })
     }
 }
 

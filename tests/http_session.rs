@@ -358,6 +358,12 @@ fn connections_live_as_long_as_both_wish() {
         (false, Some("close"), "GET /text HTTP/1.1\r\nHost: a\r\nConnection: te, close\r\n\r\n"),
         (false, Some("close"), "GET /text HTTP/1.0\r\n\r\n"),
         (true, Some("keep-alive"), "GET /text HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
+        (false, Some("close"), "GET /text HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n"),
+        (
+            false,
+            Some("close"),
+            "GET /text HTTP/1.0\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n",
+        ),
         // Of unknown length, and without chunks.
         (false, Some("close"), "GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
     ] {
@@ -390,6 +396,37 @@ fn a_body_is_asked_for_only_where_it_is_wanted() {
         .hear(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     assert!(dialogue.is_over());
     assert_eq!(dialogue.response("POST").field("Connection"), Some("close"));
+}
+
+/// Says how often it was given something.
+struct Tally(usize);
+
+impl Site for Tally {
+    fn answer(&self, _request: &Request<'_>) -> Answer {
+        Answer::Take(Box::new(Tally(0)))
+    }
+}
+
+impl Intake for Tally {
+    fn take(&mut self, _piece: &[u8]) -> Result<(), Reply> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Box<dyn Pending> {
+        Box::new(Slow(1, self.0.to_string().into_bytes()))
+    }
+}
+
+#[test]
+fn chunks_that_come_together_are_taken_together() {
+    let site = Http::new(Arc::new(Tally(0)), Deadlines::default());
+    let head = b"PUT /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = [&b"1\r\nx\r\n".repeat(20_000)[..], b"0\r\n\r\n"].concat();
+    let mut dialogue = Dialogue::open(&site, Output::CHUNK);
+    dialogue.hear(head);
+    dialogue.hear(&body);
+    assert_eq!(dialogue.response("PUT").text(), "1");
 }
 
 #[test]

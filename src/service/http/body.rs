@@ -1,5 +1,7 @@
 //! The body of a request, cut out of the stream (RFC 9112, 6 and 7.1).
 
+use std::borrow::Cow;
+
 use super::head::{Framing, Refusal};
 
 /// Bytes of a line that begins a chunk, or of one behind the last chunk. Extensions and trailers are
@@ -102,6 +104,29 @@ impl Body {
                     }
                 }
                 Ok(Next::Framing(input.len()))
+            }
+        }
+    }
+
+    /// All of the body that is in `input`, in one piece: a chunk for each byte must not cost a write
+    /// for each. With it how much of `input` that was, framing included, and whether the body is over.
+    pub fn gather<'a>(&mut self, input: &'a [u8]) -> (usize, Cow<'a, [u8]>, Result<bool, Refusal>) {
+        let mut at = 0;
+        let mut pieces = Cow::Borrowed(&b""[..]);
+        loop {
+            let rest = &input[at..];
+            match self.next(rest) {
+                Ok(Next::Framing(0) | Next::Piece(0)) => return (at, pieces, Ok(false)),
+                Ok(Next::Framing(length)) => at += length,
+                Ok(Next::Piece(length)) => {
+                    match pieces.is_empty() {
+                        true => pieces = Cow::Borrowed(&rest[..length]),
+                        false => pieces.to_mut().extend_from_slice(&rest[..length]),
+                    }
+                    at += length;
+                }
+                Ok(Next::End) => return (at, pieces, Ok(true)),
+                Err(refusal) => return (at, pieces, Err(refusal)),
             }
         }
     }

@@ -246,11 +246,10 @@ impl<'a> Fields<'a> {
 impl Request<'_> {
     /// Whether the connection outlives the answer, as far as the peer wishes (RFC 9112, 9.3).
     pub(super) fn keeps_alive(&self) -> bool {
-        let mut options = self.fields.list("Connection");
-        match self.is_modern {
-            true => !options.any(|option| option.eq_ignore_ascii_case(b"close")),
-            false => options.any(|option| option.eq_ignore_ascii_case(b"keep-alive")),
-        }
+        let has = |name: &[u8]| {
+            self.fields.list("Connection").any(|option| option.eq_ignore_ascii_case(name))
+        };
+        !has(b"close") && (self.is_modern || has(b"keep-alive"))
     }
 
     /// What the peer expects (RFC 9110, 10.1.1): to be told that its body is wanted, or `Err`,

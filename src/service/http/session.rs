@@ -227,26 +227,28 @@ impl Conversation {
                         self.since += out.now().saturating_duration_since(paused);
                         self.pause = FIRST_PAUSE;
                     }
-                    match body.next(rest) {
-                        Ok(Next::Framing(0) | Next::Piece(0)) => return (heard, Stop::Input),
-                        Ok(Next::Framing(length)) => {
-                            heard += length;
+                    let (length, pieces, ended) = body.gather(rest);
+                    heard += length;
+                    *received += pieces.len() as u64;
+                    // What came before a mistake is taken, as if that had come later.
+                    let taken = match pieces.is_empty() {
+                        true => Ok(()),
+                        false => intake.take(&pieces),
+                    };
+                    match (taken, ended) {
+                        (Err(reply), _) => {
+                            self.closing = true;
+                            self.reply(reply, out);
                         }
-                        Ok(Next::Piece(length)) => {
-                            heard += length;
-                            *received += length as u64;
-                            if let Err(reply) = intake.take(&rest[..length]) {
-                                self.closing = true;
-                                self.reply(reply, out);
-                            }
-                        }
-                        Ok(Next::End) => {
+                        (Ok(()), Err(refusal)) => self.refuse(refusal, out),
+                        (Ok(()), Ok(true)) => {
                             let taken = mem::replace(&mut self.stage, Stage::Over);
                             if let Stage::Body { intake, .. } = taken {
                                 self.stage = Stage::Later(intake.finish());
                             }
                         }
-                        Err(refusal) => self.refuse(refusal, out),
+                        (Ok(()), Ok(false)) if length == 0 => return (heard, Stop::Input),
+                        (Ok(()), Ok(false)) => {}
                     }
                 }
                 Stage::Later(pending) => match pending.poll() {

@@ -85,6 +85,25 @@ in_every_way! {
         assert!(peer.rest().is_empty());
     }
 
+    fn a_pipeline_of_uploads_and_downloads(way) {
+        let tree = Tree::new();
+        let (large, body) = (pattern(10, 3_000_000), pattern(11, 700_000));
+        tree.file("large", &large);
+        let reached = way.start(site(&tree, true));
+        let mut peer = reached.call();
+        let requests: Vec<u8> = (0..3)
+            .flat_map(|n| [upload(&format!("/{n}"), &body), request("GET", "/large", "")].concat())
+            .collect();
+        peer.begin(&requests);
+        peer.close();
+        for n in 0..3 {
+            assert_eq!(hear(&mut peer, "PUT").status, 201);
+            assert!(hear(&mut peer, "GET").body == large, "answer {n}");
+            assert!(tree.read(n.to_string()) == body);
+        }
+        assert!(peer.rest().is_empty());
+    }
+
     fn a_slow_reader_stalls_nobody(way) {
         let tree = Tree::new();
         let bytes = pattern(4, LARGE);

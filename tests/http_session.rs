@@ -426,7 +426,9 @@ fn chunks_that_come_together_are_taken_together() {
     let mut dialogue = Dialogue::open(&site, Output::CHUNK);
     dialogue.hear(head);
     dialogue.hear(&body);
-    assert_eq!(dialogue.response("PUT").text(), "1");
+    // And not all of them in one turn.
+    let takes: usize = dialogue.response("PUT").text().parse().unwrap();
+    assert!((2..=10).contains(&takes), "{takes}");
 }
 
 #[test]

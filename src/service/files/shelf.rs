@@ -30,7 +30,7 @@ pub(super) const KEPT: usize = 64 * 1024 * 1024;
 /// Names that are read before it is looked whether anybody still waits.
 const BATCH: usize = 4096;
 
-/// So long a listing serves those who come for the same one. Names that come or go are seen, for
+/// So long a listing serves those who come for the same one after it was begun. Names that come or go are seen, for
 /// they change the directory; files that grow are not.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -60,6 +60,7 @@ struct Job {
     order: Order,
     sender: SyncSender<Result<Arc<Taken>, Fault>>,
     wanted: Weak<()>,
+    since: Instant,
 }
 
 /// A listing that was taken. Its place on the shelf is free once nobody has it any more.
@@ -99,10 +100,10 @@ impl Shelf {
     pub fn take(&self, directory: Directory, entries: Entries, order: Order) -> Wanted {
         let (sender, receiver) = mpsc::sync_channel(1);
         let alive = Arc::new(());
-        let wanted = Arc::downgrade(&alive);
+        let (wanted, since) = (Arc::downgrade(&alive), Instant::now());
         let mut state = self.lock();
         let id = state.number();
-        state.waiting.push_back(Job { id, directory, entries, order, sender, wanted });
+        state.waiting.push_back(Job { id, directory, entries, order, sender, wanted, since });
         self.start(state);
         Wanted { id, pending: Pending::new(receiver), shelf: self.clone(), _alive: alive }
     }
@@ -125,13 +126,13 @@ impl Shelf {
         }));
     }
 
-    /// One that was taken a moment ago.
+    /// One that was begun since it was asked for, or a moment before.
     fn find(&self, job: &Job) -> Option<Arc<Taken>> {
         self.kept().into_iter().find(|taken| {
             taken.place.as_ref().is_some_and(|place| {
                 place.order == job.order
                     && place.version == *job.directory.stat()
-                    && place.since.elapsed() < FRESH
+                    && job.since < place.since + FRESH
             })
         })
     }
@@ -155,6 +156,7 @@ impl Shelf {
 
     fn keep(&self, entries: Entries, order: Order, version: Stat, since: Instant) -> Arc<Taken> {
         let memory = entries.memory();
+        let taken = Taken::new(entries);
         // The one that was not read from for the longest time is the last. None of them may be
         // dropped with the lock held.
         let mut kept = self.kept();
@@ -169,12 +171,12 @@ impl Shelf {
         }
         let (id, read, shelf) = (state.number(), AtomicU64::new(look()), self.state.clone());
         let place = Place { id, memory, read, version, order, since, shelf };
-        let taken = Arc::new(Taken { place: Some(place), ..Taken::new(entries) });
+        let taken = Arc::new(Taken { place: Some(place), ..taken });
         state.kept.insert(id, Arc::downgrade(&taken));
         state.memory += memory;
         drop(state);
         for victim in victims {
-            log::info!("a listing that nobody reads is given up, for others need its memory");
+            log::debug!("a listing that nobody reads is given up, for others need its memory");
             drop(lock(&victim.entries).take());
         }
         taken

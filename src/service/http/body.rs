@@ -8,6 +8,10 @@ use super::head::{Framing, Refusal};
 /// read and forgotten.
 const LONGEST_LINE: usize = 4096;
 
+/// Bytes of framing that are read in one go, a tenth of a millisecond's work: others have their turns
+/// before what a peer sends in tiny chunks is heard to its end.
+const MOST_FRAMING: usize = 16 * 1024;
+
 /// Lines behind the last chunk.
 const MOST_TRAILERS: u32 = 100;
 
@@ -108,16 +112,23 @@ impl Body {
         }
     }
 
-    /// All of the body that is in `input`, in one piece: a chunk for each byte must not cost a write
-    /// for each. With it how much of `input` that was, framing included, and whether the body is over.
+    /// What of the body is in `input`, in one piece: a chunk for each byte must not cost a write for
+    /// each. With it how much of `input` that was, framing included, and whether the body is over. It
+    /// is all of it, unless that were too much framing.
     pub fn gather<'a>(&mut self, input: &'a [u8]) -> (usize, Cow<'a, [u8]>, Result<bool, Refusal>) {
-        let mut at = 0;
+        let (mut at, mut framing) = (0, 0);
         let mut pieces = Cow::Borrowed(&b""[..]);
         loop {
+            if framing >= MOST_FRAMING {
+                return (at, pieces, Ok(false));
+            }
             let rest = &input[at..];
             match self.next(rest) {
                 Ok(Next::Framing(0) | Next::Piece(0)) => return (at, pieces, Ok(false)),
-                Ok(Next::Framing(length)) => at += length,
+                Ok(Next::Framing(length)) => {
+                    at += length;
+                    framing += length;
+                }
                 Ok(Next::Piece(length)) => {
                     match pieces.is_empty() {
                         true => pieces = Cow::Borrowed(&rest[..length]),

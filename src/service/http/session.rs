@@ -81,7 +81,7 @@ struct Asked {
 enum Stop {
     /// More input is needed.
     Input,
-    /// There is enough to send.
+    /// There is enough to send, or enough was done in one turn.
     Full,
     /// Something is not ready.
     Pause,
@@ -248,6 +248,7 @@ impl Conversation {
                             }
                         }
                         (Ok(()), Ok(false)) if length == 0 => return (heard, Stop::Input),
+                        (Ok(()), Ok(false)) if heard < input.len() => return (heard, Stop::Full),
                         (Ok(()), Ok(false)) => {}
                     }
                 }

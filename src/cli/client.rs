@@ -84,7 +84,9 @@ pub struct Client {
     /// connection is given up [default: 1m]
     ///
     /// A connection on which nothing moves is probed from half of that time on (TCP keepalive), to
-    /// the second. A server that only has nothing to say is waited for for ever.
+    /// the second. A server that only has nothing to say is waited for for ever. In a pipe, one that
+    /// takes nothing is given up only once nothing has come from it for that time, either, so that it
+    /// can take twice as long: it may be waiting for whoever reads what is printed.
     #[arg(long, value_name = "TIME", value_parser = units::patience, conflicts_with = "udp")]
     lost_after: Option<Duration>,
     /// With --udp and --message: how often to send it again while there is no answer [default: 2]

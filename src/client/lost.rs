@@ -19,7 +19,8 @@ const LONGEST: Duration = Duration::from_secs(32_767);
 pub fn notice(socket: &TcpStream, time: Duration) -> io::Result<()> {
     let silence = (time / 2).clamp(SHORTEST, LONGEST);
     let interval = (time / 2 / PROBES).clamp(SHORTEST, LONGEST);
-    let keepalive = TcpKeepalive::new().with_time(silence).with_interval(interval);
+    let keepalive =
+        TcpKeepalive::new().with_time(silence).with_interval(interval).with_retries(PROBES);
     SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
     limit(socket, Some(time))
 }

@@ -91,16 +91,26 @@ fn send(mut input: File, sender: &mut Sender, progress: &Progress) -> Result<(),
 fn receive(receiver: &mut Receiver, lost_after: Duration) -> Result<bool, Error> {
     let mut out = stdout()?;
     let mut chunk = vec![0; CHUNK];
+    // While it waits for us to read, a server that takes nothing is not lost, and the kernel counts
+    // that time, too. So it counts only once nothing has come for as long.
+    let mut doubted = false;
+    receiver.set_lost_after(None).map_err(Error::Broken)?;
+    receiver.set_read_timeout(Some(lost_after)).map_err(Error::Broken)?;
     loop {
         match receiver.read(&mut chunk) {
             Ok(0) => return Ok(true),
             Ok(n) => {
-                // Sleeps here while nobody reads what is printed (`| less`). A server that waits for
-                // us then, and takes nothing meanwhile, is not lost.
-                receiver.set_lost_after(None).map_err(Error::Broken)?;
+                if std::mem::take(&mut doubted) {
+                    receiver.set_lost_after(None).map_err(Error::Broken)?;
+                }
+                // Sleeps here while nobody reads what is printed (`| less`).
                 if !printed(out.write_all(&chunk[..n]))? {
                     return Ok(false);
                 }
+            }
+            // Now it is no more our fault that it takes nothing: the kernel may judge.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                doubted = true;
                 receiver.set_lost_after(Some(lost_after)).map_err(Error::Broken)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

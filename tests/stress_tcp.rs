@@ -52,7 +52,7 @@ in_every_way! {
     }
 
     fn a_neighbour_talks_on_when_all_others_leave(way) {
-        says(&figure(way, "many-idle-ends"), &["twice 100 left at once, nothing was left"]);
+        says(&figure(way, "many-idle-ends"), &["100 and 100 left at once, nothing was left"]);
     }
 
     fn who_says_nothing_keeps_nobody_waiting(way) {

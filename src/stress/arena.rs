@@ -111,6 +111,22 @@ impl Arena {
         Ok(peer)
     }
 
+    /// Whether a visit that began then has gone on for long enough: a server far away, or one that
+    /// forks for each caller, is visited by fewer.
+    pub fn is_late(&self, since: Instant) -> bool {
+        since.elapsed() >= self.patience
+    }
+
+    /// So many who come one by one, as `come` has each do; as many as come in time.
+    pub fn gather(
+        &self,
+        most: usize,
+        mut come: impl FnMut(usize) -> Result<Peer, Breach>,
+    ) -> Result<Vec<Peer>, Breach> {
+        let since = Instant::now();
+        (0..most).take_while(|number| *number == 0 || !self.is_late(since)).map(&mut come).collect()
+    }
+
     /// Says a short message, and hears it again where the server echoes.
     pub fn speak(&self, peer: &mut Peer, number: u64) -> Result<(), Breach> {
         let message = self.pattern(number, 64);

@@ -29,7 +29,8 @@ fn visit(arena: &Arena) -> Outcome {
     let since = Instant::now();
     let (rounds, neighbour) = arena.beside_anybody(|| {
         let mut round = 0;
-        while round < LEAST || (round < MOST && since.elapsed() < arena.duration) {
+        let goes_on = |round| round < LEAST || (round < MOST && since.elapsed() < arena.duration);
+        while goes_on(round) && (round == 0 || !arena.is_late(since)) {
             let mut closes = arena.call()?;
             arena.speak(&mut closes, round)?;
             if arena.protocol == Protocol::Echo {

@@ -1,8 +1,11 @@
 //! Who has left before anybody has looked who it is.
 
+use std::time::Instant;
+
 use crate::report::numbers::count;
 use crate::stress::arena::Arena;
-use crate::stress::verdict::{Breach, Outcome};
+use crate::stress::peer::Peer;
+use crate::stress::verdict::Outcome;
 use crate::stress::{Hostile, Needs};
 
 pub const IMMEDIATE_CLOSE: Hostile = Hostile {
@@ -28,16 +31,19 @@ fn visit(arena: &Arena) -> Outcome {
     arena.serves()?;
     let before = arena.usage()?;
     let quiet = arena.is_quiet()?;
+    let since = Instant::now();
     let (callers, neighbour) = arena.beside_anybody(|| {
         let mut callers = 0;
         for burst in BURSTS {
             for _ in 0..ROUNDS {
-                let closing: Result<Vec<_>, Breach> = (0..burst).map(|_| arena.connect()).collect();
-                drop(closing?);
-                let resetting: Result<Vec<_>, Breach> =
-                    (0..burst).map(|_| arena.connect()).collect();
-                resetting?.into_iter().for_each(|peer| peer.reset());
-                callers += 2 * burst as u64;
+                for leave in [drop, Peer::reset] {
+                    let burst = arena.gather(burst, |_| arena.connect())?;
+                    callers += burst.len() as u64;
+                    burst.into_iter().for_each(leave);
+                }
+                if arena.is_late(since) {
+                    break;
+                }
             }
         }
         Ok(callers)

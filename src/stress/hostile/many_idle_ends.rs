@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::report::numbers::{count, duration};
 use crate::stress::arena::{Arena, Protocol};
 use crate::stress::peer::Peer;
-use crate::stress::verdict::{Breach, Outcome};
+use crate::stress::verdict::Outcome;
 use crate::stress::{Hostile, Needs};
 
 pub const MANY_IDLE_ENDS: Hostile = Hostile {
@@ -26,11 +26,12 @@ const MOST: usize = 400;
 fn visit(arena: &Arena) -> Outcome {
     arena.serves()?;
     let before = arena.usage()?;
+    let mut many = Vec::new();
     let ((), neighbour) = arena.in_company(|company| {
         for leave in [drop, Peer::reset] {
-            let idle: Result<Vec<Peer>, Breach> =
-                (0..arena.clients.min(MOST)).map(|_| arena.call()).collect();
-            idle?.into_iter().for_each(leave);
+            let idle = arena.gather(arena.clients.min(MOST), |_| arena.call())?;
+            many.push(count(idle.len() as u64));
+            idle.into_iter().for_each(leave);
             // It is there after they have left, too.
             let heard = company.answered();
             while company.answered() < heard + 20 && !company.is_lost() {
@@ -47,6 +48,6 @@ fn visit(arena: &Arena) -> Outcome {
         }
         None => String::new(),
     };
-    let many = count(arena.clients.min(MOST) as u64);
-    Ok(format!("twice {many} left at once{gone}; a neighbour was answered in {}", neighbour.told()))
+    let many = many.join(" and ");
+    Ok(format!("{many} left at once{gone}; a neighbour was answered in {}", neighbour.told()))
 }

@@ -2,8 +2,7 @@
 
 use crate::report::numbers::count;
 use crate::stress::arena::Arena;
-use crate::stress::peer::Peer;
-use crate::stress::verdict::{Breach, Outcome};
+use crate::stress::verdict::Outcome;
 use crate::stress::{Hostile, Needs};
 
 pub const SILENT: Hostile = Hostile {
@@ -33,8 +32,7 @@ fn visit(arena: &Arena) -> Outcome {
             0 => arena.connect(),
             _ => arena.call(),
         };
-        let silent: Result<Vec<Peer>, Breach> = (0..arena.clients.min(MOST)).map(come).collect();
-        let silent = silent?;
+        let silent = arena.gather(arena.clients.min(MOST), come)?;
         for number in 0..CALLERS {
             let served = arena.call().and_then(|mut peer| arena.speak(&mut peer, number));
             served.map_err(|breach| breach.of("who came after them"))?;

@@ -35,7 +35,8 @@ const LEAST: u64 = 10;
 fn visit(arena: &Arena) -> Outcome {
     let since = Instant::now();
     let mut rounds = 0;
-    while rounds < LEAST || since.elapsed() < arena.duration {
+    let goes_on = |rounds| rounds < LEAST || since.elapsed() < arena.duration;
+    while goes_on(rounds) && (rounds == 0 || !arena.is_late(since)) {
         let mut former = (0..PEERS)
             .map(|_| arena.call_through_a_straw())
             .collect::<Result<Vec<Peer>, Breach>>()?;

@@ -17,6 +17,7 @@ use crate::load::secure::Secure;
 use crate::load::watch::Watch;
 use crate::load::work::Stream;
 use crate::observe::ProcessTree;
+use crate::report::numbers::bytes;
 
 /// What a server speaks, as far as hostile clients care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +66,6 @@ const STRAW: usize = 16 * 1024;
 /// Bytes of a segment, as on an Ethernet. On the loopback they have 64 KiB, and buffers grow with
 /// them.
 const SEGMENT: u32 = 1400;
-
-/// The number of what somebody says who comes after all others.
-const AFTERWARDS: u64 = 999_983;
 
 /// What a server's processes use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,6 +220,20 @@ impl Arena {
         Ok(used.as_secs_f64() / since.elapsed().as_secs_f64())
     }
 
+    /// How much more memory the server uses than `before`, as the end of a sentence; nothing where its
+    /// process is not known. With more than `most` a promise is broken.
+    pub fn grown(&self, before: Option<Usage>, most: u64) -> Result<String, Breach> {
+        let (Some(before), Some(now)) = (before, self.usage()?) else { return Ok(String::new()) };
+        let grown = now.memory.saturating_sub(before.memory);
+        match grown > most {
+            true => Err(Breach::broken(format!(
+                "{} more memory for who does not read",
+                bytes(grown as f64)
+            ))),
+            false => Ok(format!(", for {} more memory", bytes(grown as f64))),
+        }
+    }
+
     /// Waits until the server's process holds no more descriptors and threads than `before`, and
     /// says how long that took; zero where the process is not known.
     pub fn settles_to(&self, before: Option<Usage>) -> Result<Duration, Breach> {
@@ -245,8 +257,7 @@ impl Arena {
 
     /// Whether somebody new is served.
     pub fn serves(&self) -> Result<(), Breach> {
-        let served = self.call().and_then(|mut peer| self.speak(&mut peer, AFTERWARDS));
-        served.map_err(|breach| breach.of("who came afterwards"))
+        self.serves_one().map_err(|breach| breach.of("who came afterwards"))
     }
 
     /// Sleeps, unless the user has had enough.

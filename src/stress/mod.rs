@@ -9,15 +9,20 @@
 
 pub mod arena;
 mod callers;
+mod holders;
 pub mod hostile;
+mod irc;
 pub mod mix;
 mod own;
 pub mod peer;
 mod quiet;
+mod records;
 mod shortage;
 mod talkers;
+mod upload;
 pub mod verdict;
 mod visit;
+mod web;
 mod witness;
 
 pub use own::{Own, Starter};

@@ -57,7 +57,8 @@ impl Arena {
         }
     }
 
-    fn own(&self, prefix: &str, options: &str) -> Result<Own, Breach> {
+    /// One more server of this kind, as [`Arena::on_own`] has it.
+    pub(super) fn own(&self, prefix: &str, options: &str) -> Result<Own, Breach> {
         let starter = self.starter.as_ref().ok_or_else(|| {
             Breach::skipped("it needs a server of its own; start it with --server 'COMMAND {port}'")
         })?;
@@ -76,7 +77,9 @@ impl Arena {
         let started = started.map_err(|error| Breach::skipped(error.to_string()))?;
         let process = ProcessTree::of(started.pid())?;
         let server = started.address();
-        let arena = Arena { server, process: Some(Mutex::new(process)), ..self.bare() };
+        let path = self.page.as_ref().map(|(_, path)| path.clone());
+        let page = path.map(|path| (server.to_string(), path));
+        let arena = Arena { server, page, process: Some(Mutex::new(process)), ..self.bare() };
         Ok(Own { arena, started })
     }
 }

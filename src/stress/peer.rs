@@ -182,6 +182,18 @@ impl Peer {
         self
     }
 
+    /// Has its next words encrypted with new keys, and asks the server for the same (TLS 1.3,
+    /// KeyUpdate). Whether that can be done.
+    pub fn renew_keys(&mut self) -> bool {
+        self.tls.as_mut().is_some_and(|tls| tls.refresh_traffic_keys().is_ok())
+    }
+
+    /// Its side of TLS, for what is said past it from now on.
+    pub fn take_tls(&mut self) -> Option<ClientConnection> {
+        self.push();
+        self.tls.take().map(|tls| *tls)
+    }
+
     /// Says all of `bytes`, and hears nothing meanwhile.
     pub fn say(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.add(bytes);
@@ -210,16 +222,19 @@ impl Peer {
     fn say_all(&mut self) -> Result<(), Fault> {
         self.wrap();
         let mut since = Instant::now();
-        while !self.all_sent() {
+        loop {
+            // Over TLS nothing waits for the kernel before it is encrypted here.
             if self.push() {
                 since = Instant::now();
-            } else if let Some(kind) = self.broken {
-                return Err(Fault::Broken("sending", kind.into()));
-            } else {
-                self.wait(PollFlags::POLLOUT, since, "the server did not read")?;
             }
+            if let Some(kind) = self.broken {
+                return Err(Fault::Broken("sending", kind.into()));
+            }
+            if self.all_sent() {
+                return Ok(());
+            }
+            self.wait(PollFlags::POLLOUT, since, "the server did not read")?;
         }
-        Ok(())
     }
 
     /// Says as much of `bytes` as the kernel takes at once, which may be nothing, and how much that
@@ -282,6 +297,19 @@ impl Peer {
         line.truncate(line.len() - 1);
         line.pop_if(|byte| *byte == b'\r');
         Ok(line)
+    }
+
+    /// Hears what comes next, as much as there is, while what was begun goes out. It is nothing at the
+    /// server's end.
+    pub fn hear_some(&mut self) -> Result<Vec<u8>, Fault> {
+        self.until("waiting for its answer", |peer| Ok(!peer.heard.is_empty() || peer.ended))?;
+        Ok(self.take_heard())
+    }
+
+    /// Hears everything until the end of the connection, whatever kind of end that is.
+    pub fn outlast(&mut self) -> Result<Vec<u8>, Fault> {
+        self.until("waiting for the server's end", |peer| Ok(peer.ended))?;
+        Ok(self.take_heard())
     }
 
     /// Says `bytes` while it hears, and compares what comes back.

@@ -115,6 +115,14 @@ impl Connector {
         Connector { config: Arc::new(config), ..self.clone() }
     }
 
+    /// The same trust, for connections whose keys can be taken out of them, to say with them what no
+    /// client says.
+    pub(crate) fn with_keys_to_take(&self) -> Connector {
+        let mut config = ClientConfig::clone(&self.config);
+        config.enable_secret_extraction = true;
+        Connector { config: Arc::new(config), ..self.clone() }
+    }
+
     /// Why a handshake, or what came after it, failed: which check, for which name, what to do.
     pub fn explain(&self, error: &rustls::Error, host: &str) -> String {
         let name = match &self.name {

@@ -281,7 +281,7 @@ fn chunked(body: &[u8], size: usize) -> Vec<u8> {
     text
 }
 
-fn config() -> Arc<ServerConfig> {
+pub fn config() -> Arc<ServerConfig> {
     let params = CertificateParams::new(vec!["localhost".into()]).expect("it is a name");
     let key = KeyPair::generate().expect("there are random numbers");
     let cert = params.self_signed(&key).expect("it has a key");

@@ -1,9 +1,11 @@
 //! The hostile clients, one file each.
 
 mod beyond_cap;
+mod chat;
 mod churn;
 mod crowd;
 mod drain_of_a_crowd;
+mod files;
 mod files_exhausted;
 mod fin_with_data;
 mod flood;
@@ -25,6 +27,7 @@ mod slow_sender;
 mod stopped_reader;
 mod threads_exhausted;
 mod tiny_segments;
+mod tls;
 mod urgent;
 
 use super::Hostile;
@@ -57,4 +60,31 @@ pub const ALL: &[Hostile] = &[
     second_signal::SECOND_SIGNAL,
     late_reply::LATE_REPLY,
     drain_of_a_crowd::DRAIN_OF_A_CROWD,
+    chat::SENDQ,
+    chat::NICK_STORM,
+    chat::JOIN_STORM,
+    chat::NEVER_REGISTERS,
+    chat::LINE_FLOOD,
+    chat::LONG_LINE,
+    chat::DISCONNECT_STORM,
+    files::SLOW_HEAD,
+    files::SLOW_BODY,
+    files::SLOW_DOWNLOAD,
+    files::ABORTED_UPLOAD,
+    files::ABORTED_DOWNLOAD,
+    files::PIPELINED_FLOOD,
+    files::MANY_RANGES,
+    files::HUGE_HEAD,
+    files::SMUGGLING,
+    files::CHUNK_STORM,
+    files::UNREAD_LISTING,
+    tls::UNFINISHED_HANDSHAKE,
+    tls::SLOW_HANDSHAKE,
+    tls::NO_TLS,
+    tls::TRUNCATION,
+    tls::EARLY_CLOSE,
+    tls::RECORD_FLOOD,
+    tls::GARBAGE,
+    tls::KEY_UPDATES,
+    tls::TLS_TO_PLAIN,
 ];

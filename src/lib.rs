@@ -43,7 +43,9 @@
 //!    of talkers, where each hears what others say (IRC).
 //! 9. [`mod@bench`]: servers in turns under the same load (`duel`), and what can be said of the outcome
 //!    (`stats`). [`observe`]: what server processes use, and how none is left behind.
-//! 10. [`report`]: the documents that `load` and `bench` write, and what people read.
+//! 10. [`stress`]: clients that behave badly (`hostile/`, a file each), and what a server has to keep
+//!     all the same. `arena.rs` and `peer.rs` are what they all use.
+//! 11. [`report`]: the documents that `load` and `bench` write, and what people read.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -194,12 +194,19 @@ impl Arena {
     /// The same, or why it cannot be tried.
     pub fn needed_usage(&self) -> Result<Usage, Breach> {
         let usage = self.usage()?;
-        usage.ok_or_else(unknown)
+        usage.ok_or_else(|| self.unknown())
+    }
+
+    fn unknown(&self) -> Breach {
+        Breach::skipped(match self.is_crowded {
+            true => "what the process uses tells nothing of one visitor while others are there",
+            false => "the server's process is not known; give --pid PID",
+        })
     }
 
     /// The server's processes, the first one first, or why it cannot be tried.
     pub fn pids(&self) -> Result<Vec<Pid>, Breach> {
-        let process = self.process.as_ref().ok_or_else(unknown)?;
+        let process = self.process.as_ref().ok_or_else(|| self.unknown())?;
         let mut tree = process.lock().unwrap_or_else(PoisonError::into_inner);
         tree.refresh()?;
         Ok(tree.pids().collect())
@@ -270,10 +277,6 @@ impl Arena {
             }
         }
     }
-}
-
-fn unknown() -> Breach {
-    Breach::skipped("the server's process is not known; give --pid PID")
 }
 
 fn entries(pid: Pid, of: &str) -> usize {

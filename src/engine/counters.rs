@@ -1,8 +1,8 @@
 //! What an engine has counted since it started, for whoever asks (`--metrics`, SIGUSR1).
 //!
 //! Counting is cheaper than what is counted: an addition without a lock, no clock and no memory. The
-//! loop's thread is the only one that counts there ([`Counter::count`]); threads share their counters
-//! ([`Counter::add`]). Who reads them sees each figure as it is, but not all of one moment.
+//! loop's thread is the only one that counts there (`Counter::count`); threads share their counters
+//! (`Counter::add`). Who reads them sees each figure as it is, but not all of one moment.
 
 use std::array;
 use std::fmt;
@@ -28,7 +28,7 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Where one thread counts, and others only look: without the bus lock of [`Counter::add`].
+    /// Where one thread counts, and others only look: without the bus lock of `add`.
     pub(super) fn count(&self, n: u64) {
         self.0.store(self.value().wrapping_add(n), Ordering::Relaxed);
     }

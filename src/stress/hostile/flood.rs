@@ -14,8 +14,7 @@ pub const FLOOD: Hostile = Hostile {
     does: "sends without a pause, and reads all that comes, while a neighbour sends a message now \
            and then",
     holds: "the neighbour is answered; the figure is how soon",
-    seen_in: "event loops that read until EAGAIN: early libevent echo examples, node's net before \
-              its read limit",
+    seen_in: "loops that read until EAGAIN, as edges invite them to: epoll(7), on starvation",
     needs: Needs::of(Protocol::Echo),
     visit,
 };

@@ -13,7 +13,7 @@ pub const HALF_CLOSE: Hostile = Hostile {
     does: "closes its sending half before any data, behind a message, behind megabytes that it has \
            not begun to hear, and a while after the answer",
     holds: "everything that was sent comes back once, and then the server's own end",
-    seen_in: "every server that closes on read() == 0; HTTP/1.0 proxies before RFC 9112 §9.6",
+    seen_in: "every server that closes on read() == 0; nginx before proxy_half_close (1.21.4)",
     needs: Needs::of(Protocol::Echo),
     visit,
 };

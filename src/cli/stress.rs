@@ -1,45 +1,40 @@
 //! `socklab stress`.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+mod places;
+mod report;
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use nix::unistd::Pid;
 use socklab::bench::site::Site;
 use socklab::failure::{cause, time};
-use socklab::load::secure::Secure;
 use socklab::load::target::Target;
 use socklab::load::watch::Watch;
-use socklab::observe::{DYING, Launcher, ProcessTree, Started};
+use socklab::observe::{DYING, Started};
 use socklab::stress::arena::{Arena, Protocol};
 use socklab::stress::hostile::ALL;
 use socklab::stress::mix::Mix;
-use socklab::stress::verdict::{Breach, Outcome, Verdict, Visit};
-use socklab::stress::{self, Hostile, Starter, Visited};
-use socklab::tls::{Connector, client};
+use socklab::stress::verdict::{Breach, Outcome};
+use socklab::stress::{self, Hostile, Visited};
+
+use places::{Place, SIZES};
+use report::{Report, Row, listed};
 
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
 use super::tls::Trust;
-use super::{Exit, Failure, INTERRUPTED, WRONG_BYTES, output, units};
-
-/// A promise was broken. The same status as wrong bytes have.
-const BROKEN: u8 = WRONG_BYTES;
+use super::{Failure, output, units};
 
 /// Good clients of a mix.
 const GOOD: usize = 1000;
 
 /// What they are called in the report.
 const GOOD_CLIENTS: &str = "good clients";
-
-/// Files that our servers of files have: what fits into an answer at once, and what does not.
-const SIZES: [u64; 2] = [1 << 10, 16 << 20];
 
 /// Send hostile clients to a server, and see whether it keeps its promises
 ///
@@ -146,22 +141,6 @@ enum Expect {
     None,
 }
 
-/// Who is visited.
-struct Place {
-    name: String,
-    /// How to come back to it: the arguments of `socklab stress`.
-    arguments: String,
-    protocol: Protocol,
-    host: Host,
-}
-
-enum Host {
-    /// Somebody's.
-    Given(Target),
-    /// One that is started.
-    Started { command: String, tls: bool, is_ours: bool },
-}
-
 impl Stress {
     /// Visits, reports, and says by the exit status what came of it.
     pub fn run(self) -> Result<(), Failure> {
@@ -181,45 +160,6 @@ impl Stress {
             self.visit(&place, &watch, &mut report)?;
         }
         report.end(watch.stop.load(Ordering::Relaxed))
-    }
-
-    fn places(&self, root: &Path) -> Vec<Place> {
-        if let Some(target) = &self.target {
-            let mut target = target.clone();
-            target.tls |= self.tls;
-            let protocol = match (target.irc, &target.path, self.expect) {
-                (true, _, _) => Protocol::Chat,
-                (_, Some(_), _) => Protocol::Files,
-                (_, _, Expect::Echo) => Protocol::Echo,
-                (_, _, Expect::None) => Protocol::Other,
-            };
-            return vec![Place {
-                name: target.to_string(),
-                arguments: target.to_string(),
-                protocol,
-                host: Host::Given(target),
-            }];
-        }
-        if let Some(command) = &self.server {
-            return vec![self.foreign(command)];
-        }
-        let mut places = Vec::new();
-        for engine in [EngineName::Poll, EngineName::Threads] {
-            if self.engine.is_some_and(|one| one != engine) {
-                continue;
-            }
-            let services: Vec<(ServiceName, bool)> = match (self.service, self.tls) {
-                (Some(service), tls) => vec![(service, tls)],
-                (None, true) => {
-                    ServiceName::value_variants().iter().map(|one| (*one, true)).collect()
-                }
-                (None, false) => OURS.into(),
-            };
-            for (service, tls) in services {
-                places.push(Place::ours(engine, service, tls, root));
-            }
-        }
-        places
     }
 
     fn visit(&self, place: &Place, watch: &Arc<Watch>, report: &mut Report) -> Result<(), Failure> {
@@ -283,129 +223,6 @@ impl Stress {
         }
         Ok(())
     }
-
-    /// A server that somebody says how to start.
-    fn foreign(&self, command: &str) -> Place {
-        let (expect, protocol) = match self.expect {
-            Expect::Echo => ("", Protocol::Echo),
-            Expect::None => (" --expect none", Protocol::Other),
-        };
-        let over = if self.tls { " --tls" } else { "" };
-        Place {
-            name: command.into(),
-            arguments: format!("--server '{}'{over}{expect}", command.replace('\'', r"'\''")),
-            protocol,
-            host: Host::Started { command: command.into(), tls: self.tls, is_ours: false },
-        }
-    }
-
-    fn arena(
-        &self,
-        place: &Place,
-        watch: &Arc<Watch>,
-    ) -> Result<(Arc<Arena>, Option<Started>), Failure> {
-        let (server, host, page, tls) = match &place.host {
-            Host::Given(target) => (
-                target.address(self.timeout)?,
-                target.host.clone(),
-                target.path.clone().map(|path| (target.authority(), path)),
-                target.tls,
-            ),
-            Host::Started { command, tls, is_ours } => {
-                let launcher = Launcher::new(std::env::current_exe()?);
-                let started = launcher.start(&place.name, command, None)?;
-                let mut options = self.trust.options(0);
-                options.insecure |= options.ca.is_none() && options.pin.is_none();
-                let secure = tls.then(|| secure(&options, "127.0.0.1")).transpose()?;
-                let page = (place.protocol == Protocol::Files)
-                    .then(|| (started.address().to_string(), format!("/{}.bin", SIZES[0])));
-                let process = ProcessTree::of(started.pid())?;
-                let arena = Arena {
-                    process: Some(Mutex::new(process)),
-                    starter: Some(Starter {
-                        launcher,
-                        command: command.clone(),
-                        is_ours: *is_ours,
-                    }),
-                    ..self.bare_arena(started.address(), secure, place.protocol, page, watch)
-                };
-                return Ok((Arc::new(arena), Some(started)));
-            }
-        };
-        let secure = tls.then(|| secure(&self.trust.options(0), &host)).transpose()?;
-        if let Some(secure) = &secure {
-            secure.check(server, self.timeout, &watch.stop)?;
-        }
-        let process = match self.pid {
-            Some(pid) => Some(Mutex::new(
-                ProcessTree::of(Pid::from_raw(pid))
-                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?,
-            )),
-            None => None,
-        };
-        let arena = self.bare_arena(server, secure, place.protocol, page, watch);
-        Ok((Arc::new(Arena { process, ..arena }), None))
-    }
-
-    fn bare_arena(
-        &self,
-        server: SocketAddr,
-        secure: Option<Secure>,
-        protocol: Protocol,
-        page: Option<(String, String)>,
-        watch: &Arc<Watch>,
-    ) -> Arena {
-        Arena {
-            server,
-            secure,
-            protocol,
-            page,
-            clients: self.clients,
-            patience: self.timeout,
-            seed: self.seed,
-            duration: self.duration,
-            watch: watch.clone(),
-            process: None,
-            starter: None,
-            is_crowded: false,
-        }
-    }
-}
-
-/// Our services, one of them over TLS, too: what TLS changes is the same for all.
-const OURS: [(ServiceName, bool); 4] = [
-    (ServiceName::Echo, false),
-    (ServiceName::Echo, true),
-    (ServiceName::Chat, false),
-    (ServiceName::Files, false),
-];
-
-impl Place {
-    fn ours(engine: EngineName, service: ServiceName, tls: bool, root: &Path) -> Place {
-        let value = |value: clap::builder::PossibleValue| value.get_name().to_owned();
-        let engine = value(engine.to_possible_value().expect("none is hidden"));
-        let (name, protocol, options) = match service {
-            ServiceName::Echo => ("echo", Protocol::Echo, String::new()),
-            ServiceName::Chat => ("chat", Protocol::Chat, String::new()),
-            ServiceName::Files => {
-                ("files", Protocol::Files, format!(" --root '{}' --writable", root.display()))
-            }
-        };
-        let over = if tls { " --tls" } else { "" };
-        Place {
-            name: format!("{engine}, {name}{}", if tls { " over TLS" } else { "" }),
-            arguments: format!("--engine {engine} --service {name}{over}"),
-            protocol,
-            host: Host::Started {
-                command: format!(
-                    "exec socklab server {name} --engine {engine} --host 127.0.0.1 \
-                     --port {{port}} -q{over}{options}"
-                ),
-                tls,
-                is_ours: true,
-            },
-        }
-    }
 }
 
 /// How the server has ended, if it has: it may have taken a broken promise with it, or be about to.
@@ -423,145 +240,6 @@ fn ended(arena: &Arena, started: Option<&mut Started>, outcome: &Outcome) -> Opt
             refused.then(|| "has ended: nobody listens there any more".into())
         }
         (None, None) => None,
-    }
-}
-
-fn secure(options: &client::Options, host: &str) -> Result<Secure, Failure> {
-    Ok(Secure { connector: Connector::new(options)?, host: host.into(), resumes: false })
-}
-
-/// What was seen, on its way to standard output and a file.
-struct Report {
-    json: Option<Box<dyn Write>>,
-    /// Documents on standard output leave no room for text there.
-    silent: bool,
-    counts: [usize; 3],
-    /// A client of ours that has failed itself.
-    ill: Option<&'static str>,
-}
-
-impl Report {
-    fn new(stress: &Stress) -> Result<Report, Failure> {
-        let json: Option<Box<dyn Write>> = match &stress.json {
-            None => None,
-            file if output::is_stdout(file) => Some(Box::new(std::io::stdout())),
-            Some(file) => Some(Box::new(
-                File::create(file)
-                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?,
-            )),
-        };
-        Ok(Report { json, silent: output::is_stdout(&stress.json), counts: [0; 3], ill: None })
-    }
-
-    fn say(&self, text: &str) -> Result<(), Failure> {
-        if self.silent { Ok(()) } else { super::print(text.as_bytes()) }
-    }
-
-    fn arrive(
-        &self,
-        place: &Place,
-        arena: &Arena,
-        started: Option<&Started>,
-    ) -> Result<(), Failure> {
-        let known = match started {
-            Some(started) => format!(" ({}, PID {})", arena.server, started.pid()),
-            None => String::new(),
-        };
-        self.say(&format!("{}{known}\n", place.name))
-    }
-
-    fn add(
-        &mut self,
-        place: &Place,
-        arena: &Arena,
-        row: Row,
-        outcome: Outcome,
-    ) -> Result<(), Failure> {
-        let (verdict, figure) = match outcome {
-            Ok(figure) => (Verdict::Pass, figure),
-            Err(Breach::Broken(what)) => (Verdict::Fail, what),
-            Err(Breach::Skipped(why)) => (Verdict::Skip, why),
-            Err(Breach::Interrupted) => return Ok(()),
-        };
-        self.counts[verdict as usize] += 1;
-        let word = match verdict {
-            Verdict::Pass => "pass",
-            Verdict::Fail => "FAIL",
-            Verdict::Skip => "skip",
-        };
-        let mut text = format!("  {word}  {:<18} {figure}\n", row.client);
-        if verdict == Verdict::Fail {
-            let _ = writeln!(text, "        promised: {}", row.holds);
-            let _ = writeln!(text, "        again:    {}", row.again);
-        }
-        self.say(&text)?;
-        self.write(place, arena, row, verdict, figure)
-    }
-
-    /// Nobody else is sent to this place, and why.
-    fn give_up(
-        &mut self,
-        place: &Place,
-        arena: &Arena,
-        rest: Vec<Row>,
-        why: &str,
-    ) -> Result<(), Failure> {
-        if rest.is_empty() {
-            return Ok(());
-        }
-        self.counts[Verdict::Skip as usize] += rest.len();
-        let others = format!("{} other{}", rest.len(), if rest.len() == 1 { "" } else { "s" });
-        self.say(&format!("  skip  {others:<18} {why}\n"))?;
-        rest.into_iter()
-            .try_for_each(|row| self.write(place, arena, row, Verdict::Skip, why.to_owned()))
-    }
-
-    /// A line of JSON, where it was asked for.
-    fn write(
-        &mut self,
-        place: &Place,
-        arena: &Arena,
-        row: Row,
-        verdict: Verdict,
-        figure: String,
-    ) -> Result<(), Failure> {
-        let Row { client, again, took, .. } = row;
-        if let Some(json) = &mut self.json {
-            let visit = Visit {
-                schema: Visit::SCHEMA,
-                server: place.name.clone(),
-                target: arena.server.to_string(),
-                client,
-                verdict,
-                figure,
-                seconds: took.as_secs_f64(),
-                reproduce: again,
-            };
-            let line = serde_json::to_string(&visit).expect("it has string keys");
-            writeln!(json, "{line}").map_err(|error| format!("cannot write JSON: {error}"))?;
-        }
-        Ok(())
-    }
-
-    fn end(self, interrupted: bool) -> Result<(), Failure> {
-        let [passed, failed, skipped] = self.counts;
-        self.say(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"))?;
-        let exit = |status, text: String| Err(Exit { status, text }.into());
-        if failed > 0 {
-            return exit(BROKEN, format!("{failed} of {} promises were broken", passed + failed));
-        }
-        if interrupted {
-            return exit(INTERRUPTED, String::new());
-        }
-        if let Some(client) = self.ill {
-            return Err(
-                format!("{client} has failed, and no server for it; please report it").into()
-            );
-        }
-        if passed == 0 {
-            return Err("nothing could be tried; --list says what each client needs".into());
-        }
-        Ok(())
     }
 }
 
@@ -617,26 +295,6 @@ impl Stress {
         }
         Ok(())
     }
-}
-
-/// What is said of one client.
-struct Row {
-    client: &'static str,
-    holds: &'static str,
-    again: String,
-    took: Duration,
-}
-
-fn listed() -> String {
-    let mut text = String::new();
-    for hostile in ALL {
-        let Hostile { name, fault, does, holds, seen_in, .. } = hostile;
-        let _ = writeln!(
-            text,
-            "{name}\n  fault:    {fault}\n  does:     {does}\n  promised: {holds}\n  seen in:  {seen_in}\n"
-        );
-    }
-    text
 }
 
 fn parse_name(name: &str) -> Result<&'static Hostile, String> {

@@ -1,5 +1,6 @@
 //! A limit of a server's processes that is lowered for a while, so that they run out of something.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -21,20 +22,26 @@ pub struct Shortage {
     root: Pid,
     resource: Resource,
     before: Vec<(Pid, Rlimit)>,
+    /// Descriptors that can still be had: so many callers get one.
+    pub left: usize,
 }
 
 impl Shortage {
-    /// Leaves the server's processes the descriptors they hold, and not one more: those below the
-    /// limit are all taken, and those above it stay open.
+    /// Leaves the server's processes no descriptor beyond the highest they hold. Some below it may be
+    /// free: of connections that have just ended, and those that sleepers in accept(2) have taken in
+    /// advance, which are not listed.
     pub fn of_files(arena: &Arena) -> Result<Shortage, Breach> {
-        Shortage::begin(arena, Resource::Nofile, |pid| {
-            let mut held: Vec<u64> = fs::read_dir(format!("/proc/{pid}/fd"))?
+        let left = Cell::new(0);
+        let mut shortage = Shortage::begin(arena, Resource::Nofile, |pid| {
+            let held: Vec<u64> = fs::read_dir(format!("/proc/{pid}/fd"))?
                 .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
                 .collect();
-            held.sort_unstable();
-            let taken = held.iter().zip(0..).take_while(|(file, index)| *file == index);
-            Ok(taken.count() as u64)
-        })
+            let most = held.iter().max().map_or(0, |highest| highest + 1);
+            left.set(left.get() + most as usize - held.len());
+            Ok(most)
+        })?;
+        shortage.left = left.get();
+        Ok(shortage)
     }
 
     /// Lets them have no further thread. It does not hold a process of root.
@@ -48,7 +55,7 @@ impl Shortage {
         most: impl Fn(Pid) -> io::Result<u64>,
     ) -> Result<Shortage, Breach> {
         let pids = arena.pids()?;
-        let mut shortage = Shortage { root: pids[0], resource, before: Vec::new() };
+        let mut shortage = Shortage { root: pids[0], resource, before: Vec::new(), left: 0 };
         for pid in pids {
             let failed = |error: io::Error| {
                 Breach::skipped(format!(

@@ -73,8 +73,9 @@ const ALL: [Fault; 14] = [
 /// Which of them this process is to be.
 const FAULT: &str = "SOCKLAB_TEST_FAULT";
 
-/// A silence after which one who starves the others looks at them.
-const PAUSE: u16 = 50;
+/// A silence, in milliseconds, after which one who starves the others looks at them: longer than a flood
+/// pauses on a busy machine.
+const PAUSE: u16 = 1000;
 
 /// So long one who takes FIN for a departure waits for it before it answers.
 const MOMENT: Duration = Duration::from_millis(5);

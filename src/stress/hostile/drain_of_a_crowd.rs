@@ -23,7 +23,9 @@ pub const DRAIN_OF_A_CROWD: Hostile = Hostile {
 };
 
 const BUSY: usize = 8;
-const WORDS: usize = 50_000;
+
+/// What each busy one has said and not heard yet: more than is answered in a moment.
+const WORDS: usize = 500_000;
 
 /// What a connection may take, handshake and all, beyond the patience for all of them.
 const EACH: Duration = Duration::from_millis(20);

@@ -35,11 +35,12 @@ fn visit(arena: &Arena) -> Outcome {
     let before = arena.needed_usage()?;
     let mut seated = arena.seated(SEATED)?;
     let shortage = Shortage::of_files(arena)?;
-    let mut waiting = arena.callers(WAITING)?;
+    let callers = WAITING + shortage.left;
+    let mut waiting = arena.callers(callers)?;
     let cpu = rests(arena)?;
     arena.still_served(&mut seated)?;
     waiting.look()?;
-    if waiting.served.len() == WAITING {
+    if waiting.served.len() == callers {
         return Err(Breach::skipped("it needs no descriptor of its own for a caller"));
     }
     for mut peer in seated.drain(..LEAVE) {

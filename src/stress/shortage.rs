@@ -16,6 +16,9 @@ use super::verdict::Breach;
 use crate::failure::cause;
 use crate::observe::ProcessTree;
 
+/// Free descriptors among those held that are few enough to be taken, too.
+const GAPS: u64 = 8;
+
 /// The limit is as it was when this is dropped.
 #[derive(Debug)]
 pub struct Shortage {
@@ -27,17 +30,19 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Leaves the server's processes no descriptor beyond the highest they hold. Some below it may be
-    /// free: of connections that have just ended, and those that sleepers in accept(2) have taken in
-    /// advance, which are not listed.
+    /// Leaves the server's processes few descriptors beyond those they hold. Below the limit some may
+    /// be free: of connections that have just ended, and those that sleepers in accept(2) have taken in
+    /// advance, which are not listed. Those far above stay open.
     pub fn of_files(arena: &Arena) -> Result<Shortage, Breach> {
         let left = Cell::new(0);
         let mut shortage = Shortage::begin(arena, Resource::Nofile, |pid| {
-            let held: Vec<u64> = fs::read_dir(format!("/proc/{pid}/fd"))?
+            let mut held: Vec<u64> = fs::read_dir(format!("/proc/{pid}/fd"))?
                 .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
                 .collect();
-            let most = held.iter().max().map_or(0, |highest| highest + 1);
-            left.set(left.get() + most as usize - held.len());
+            held.sort_unstable();
+            let below = held.iter().zip(0..).take_while(|(file, index)| **file <= index + GAPS);
+            let (most, taken) = below.last().map_or((0, 0), |(file, index)| (file + 1, index + 1));
+            left.set(left.get() + (most - taken) as usize);
             Ok(most)
         })?;
         shortage.left = left.get();

@@ -22,6 +22,10 @@ use crate::transport::Transport;
 /// After it the driver looks whether there is anything else to do.
 const SLICE: Duration = Duration::from_millis(500);
 
+/// How long a visit takes at most of those that take as long as they are given: or one that began
+/// late would go on long after all others.
+const VISIT: Duration = Duration::from_secs(10);
+
 /// Between two visits of one hostile client, for those that are over at once.
 const REST: Duration = Duration::from_millis(20);
 
@@ -75,7 +79,7 @@ impl Mix {
                 count(party.clients as u64)
             )));
         }
-        let crowded = arena.crowded();
+        let crowded = Arena { duration: arena.duration.min(VISIT), ..arena.crowded() };
         let ends = Instant::now() + self.duration;
         let busy = AtomicUsize::new(self.hostile.len());
         let mut times = Times::new();

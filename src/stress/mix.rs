@@ -96,11 +96,16 @@ impl Mix {
                     })
                 })
                 .collect();
-            // The good ones stay until the last visit is over.
-            while (Instant::now() < ends || busy.load(Ordering::Relaxed) > 0) && !crowded.stopped()
-            {
-                let slice = driver.slice(Pace::default(), Some(self.rate), Length::Time(SLICE))?;
+            // One schedule for all of the time: each slice begins with the first client again, and who
+            // never has his turn would be idle, and let go. Then they stay until the last visit is over.
+            let mut length = self.duration;
+            while !crowded.stopped() {
+                let slice = driver.slice(Pace::default(), Some(self.rate), Length::Time(length))?;
                 times += &slice.times;
+                if busy.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
+                length = SLICE;
             }
             let visits = guests.into_iter().map(|guest| guest.join().expect("visits are caught"));
             Ok::<_, Breach>(visits.collect::<Vec<_>>())

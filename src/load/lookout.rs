@@ -83,8 +83,7 @@ impl Lookout {
     /// Sleeps until there is news, or until a message is `due`; not at all if somebody `goes_on`
     /// without news.
     pub fn wait(&mut self, due: Option<u64>, goes_on: bool) -> io::Result<()> {
-        let now = self.watch.now();
-        let ahead = due.map_or(u64::MAX, |due| due.saturating_sub(now));
+        let ahead = due.map_or(u64::MAX, |due| due.saturating_sub(self.watch.now()));
         let awake = ahead == 0 || (ahead < AWAKE && self.awake);
         let patience = match awake || goes_on {
             true => Duration::ZERO,

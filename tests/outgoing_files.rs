@@ -92,14 +92,23 @@ impl Session for Reader {
     }
 }
 
-/// Reads nothing more until it is allowed to, and then repeats all it hears.
+/// Reads nothing more until it is allowed to, and then repeats all it hears, unless it was told to
+/// finish meanwhile.
+#[derive(Clone)]
 struct Patient {
     open: Arc<AtomicBool>,
+    finishes: bool,
+}
+
+impl Patient {
+    fn until(open: &Arc<AtomicBool>) -> Patient {
+        Patient { open: open.clone(), finishes: false }
+    }
 }
 
 impl Service for Patient {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
-        Box::new(Patient { open: self.open.clone() })
+        Box::new(self.clone())
     }
 }
 
@@ -116,13 +125,14 @@ impl Session for Patient {
 
     fn wake(&mut self, out: &mut Output) -> Want {
         if self.open.load(Ordering::SeqCst) {
-            return Want::Read;
+            return if self.finishes { Want::Close } else { Want::Read };
         }
         out.wake_at(out.now() + Duration::from_millis(1));
         Want::Wait
     }
 
     fn drain(&mut self, _out: &mut Output) -> Want {
+        self.finishes = true;
         if self.open.load(Ordering::SeqCst) { Want::Close } else { Want::Wait }
     }
 }
@@ -195,7 +205,7 @@ in_every_way! {
 
     fn nothing_is_read_from_who_waits(way) {
         let open = Arc::new(AtomicBool::new(false));
-        let reached = way.start(Patient { open: open.clone() });
+        let reached = way.start(Patient::until(&open));
         let mut peer = reached.call();
         let said = peer.fill();
         assert!(said > 0);
@@ -205,7 +215,7 @@ in_every_way! {
 
     fn who_waits_is_stopped_with_the_server(way) {
         let open = Arc::new(AtomicBool::new(false));
-        let reached = way.start(Patient { open: open.clone() });
+        let reached = way.start(Patient::until(&open));
         let mut peer = reached.call();
         peer.begin(b"x");
         // Or the stop may come first, and find a handshake that is not over.
@@ -220,7 +230,7 @@ in_every_way! {
 support::on_both_engines! {
     fn who_waits_and_has_no_peer_any_more_ends(engine) {
         let open = Arc::new(AtomicBool::new(false));
-        let server = Server::start(engine, Patient { open: open.clone() });
+        let server = Server::start(engine, Patient::until(&open));
         let client = server.connect();
         socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);

@@ -104,6 +104,11 @@ fn silent_finds_who_serves_one_at_a_time() {
 }
 
 #[test]
+fn crowd_finds_who_serves_one_at_a_time() {
+    finds(OneAtATime, "crowd", &["clients were lost: "]);
+}
+
+#[test]
 fn urgent_finds_who_swallows() {
     finds(Swallows, "urgent", &["byte 0 was urgent, and was taken out of the stream"]);
 }
@@ -133,7 +138,8 @@ fn immediate_close_finds_who_dies_of_callers() {
 }
 
 /// All that find something above.
-const CLIENTS: [&str; 16] = [
+const CLIENTS: [&str; 17] = [
+    "crowd",
     "churn",
     "half-close",
     "fin-with-data",

@@ -111,6 +111,36 @@ fn a_head_without_a_deadline_is_found() {
 }
 
 #[test]
+fn a_body_without_a_deadline_is_found() {
+    finds(Misled::WaitsForBodies, Tongue::Files, "slow-body", "still hold their seats");
+}
+
+#[test]
+fn a_head_without_a_bound_is_found() {
+    finds(Misled::TakesLongHeads, Tongue::Files, "huge-head", "was answered with [200");
+}
+
+#[test]
+fn chunks_that_are_lost_are_found() {
+    finds(Misled::LosesChunks, Tongue::Files, "chunk-storm", "1,000 of 65,536 chunks are there");
+}
+
+#[test]
+fn an_answer_of_which_some_is_dropped_is_found() {
+    finds(
+        Misled::DropsAnswers,
+        Tongue::Files,
+        "slow-download",
+        "the server ended the conversation after",
+    );
+}
+
+#[test]
+fn nonsense_that_is_served_is_found() {
+    finds(Misled::ServesNonsense, Tongue::Files, "tls-to-plain", "was served as a request");
+}
+
+#[test]
 fn ranges_that_multiply_are_found() {
     finds(Misled::MultipliesRanges, Tongue::Files, "many-ranges", "were answered with");
 }
@@ -141,6 +171,16 @@ fn a_line_that_is_cut_in_two_is_found() {
 }
 
 #[test]
+fn members_who_have_left_are_found() {
+    finds(Misled::KeepsMembers, Tongue::Chat, "join-storm", "NAMES has");
+}
+
+#[test]
+fn who_slows_down_everybody_is_found() {
+    finds(Misled::SlowsAll, Tongue::Chat, "line-flood", "nothing moved");
+}
+
+#[test]
 fn a_handshake_without_a_deadline_is_found() {
     finds(
         Misled::WaitsForHandshakes,
@@ -152,7 +192,14 @@ fn a_handshake_without_a_deadline_is_found() {
 
 #[test]
 fn who_waits_behind_the_end_is_found() {
-    finds(Misled::WaitsBehindTheEnd, Tongue::Tls, "truncation", "nothing moved");
+    for client in ["truncation", "early-close", "no-tls", "garbage-record"] {
+        finds(Misled::WaitsBehindTheEnd, Tongue::Tls, client, "nothing moved");
+    }
+}
+
+#[test]
+fn who_reads_a_hello_once_is_found() {
+    finds(Misled::ReadsHellosOnce, Tongue::Tls, "slow-handshake", "nothing moved");
 }
 
 /// A server that has none of these faults passes all of them.

@@ -24,6 +24,16 @@ pub enum Misled {
     ShowsHalves,
     /// Over HTTP: a head may take as long as it likes.
     WaitsForHeads,
+    /// Over HTTP: a body may take as long as it likes.
+    WaitsForBodies,
+    /// Over HTTP: a head may be as long as it likes.
+    TakesLongHeads,
+    /// Over HTTP: of many chunks the last are missing.
+    LosesChunks,
+    /// Over HTTP: what the peer does not take soon is dropped.
+    DropsAnswers,
+    /// Over HTTP: whatever is said is a request.
+    ServesNonsense,
     /// Over HTTP: each range is a part, whatever others there are.
     MultipliesRanges,
     /// Over HTTP: what is asked behind something else may be answered before it.
@@ -36,8 +46,14 @@ pub enum Misled {
     RepeatsDepartures,
     /// Over IRC: what is too long for a line is the next line.
     CutsLines,
+    /// Over IRC: who has left a room is among its members.
+    KeepsMembers,
+    /// Over IRC: who says too much has to wait, and everybody with him.
+    SlowsAll,
     /// Over TLS: a handshake may take as long as it likes.
     WaitsForHandshakes,
+    /// Over TLS: what the first read brings is the whole hello, or nothing is.
+    ReadsHellosOnce,
     /// Over TLS: where no more comes, more is waited for.
     WaitsBehindTheEnd,
 }
@@ -91,9 +107,15 @@ impl Misled {
         tcp.set_nodelay(true)?;
         let deadline = (self != Misled::WaitsForHandshakes).then_some(DEADLINE);
         tcp.set_read_timeout(deadline)?;
+        if self == Misled::ReadsHellosOnce && tcp.peek(&mut [0; 100])? < 100 {
+            thread::park();
+        }
         let mut stream = StreamOwned::new(tls, tcp);
         while stream.conn.is_handshaking() {
             if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
+                if self == Misled::WaitsBehindTheEnd {
+                    thread::park();
+                }
                 // The alert that says why.
                 let _ = stream.conn.write_tls(&mut stream.sock);
                 return Err(error);

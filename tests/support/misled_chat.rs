@@ -15,6 +15,9 @@ use super::misled::Misled;
 /// Lines that may wait for somebody.
 const WAITING: usize = 1000;
 
+/// Lines that one may say where others slow him down.
+const TOO_MUCH: usize = 200;
+
 /// Bytes of a line without its end.
 const LONGEST: u64 = 510;
 
@@ -88,7 +91,13 @@ impl Hall {
 
     fn hear_all(&self, id: u64, stream: &TcpStream) -> io::Result<String> {
         let mut reader = BufReader::new(stream);
+        let mut said = 0;
         loop {
+            said += 1;
+            if self.fault == Misled::SlowsAll && said > TOO_MUCH {
+                let _everybody = self.state.lock().unwrap();
+                thread::sleep(Duration::from_secs(5));
+            }
             let mut line = Vec::new();
             // One over the longest tells that it is too long.
             (&mut reader).take(LONGEST + 1).read_until(b'\n', &mut line)?;
@@ -149,7 +158,9 @@ impl Hall {
                 for &other in state.rooms.get(parameter)? {
                     state.tell(other, &format!(":{me}!u@h PART {parameter}"));
                 }
-                state.rooms.get_mut(parameter)?.remove(&id);
+                if self.fault != Misled::KeepsMembers {
+                    state.rooms.get_mut(parameter)?.remove(&id);
+                }
             }
             "NAMES" => self.names(&state, id, &me, parameter),
             "PRIVMSG" => {

@@ -38,8 +38,8 @@ impl Input<'_> {
         }
     }
 
-    /// Everything up to `end`, once it has come; an error with too much before it.
-    fn until(&mut self, end: &[u8], deadline: Option<Instant>) -> io::Result<String> {
+    /// Everything up to `end`, once it has come; an error with more than `most` before it.
+    fn until(&mut self, end: &[u8], most: usize, deadline: Option<Instant>) -> io::Result<String> {
         let mut looked = 0;
         loop {
             let found = self.bytes[looked..].windows(end.len()).position(|some| some == end);
@@ -48,7 +48,7 @@ impl Input<'_> {
                 self.bytes.drain(..looked + at + end.len());
                 return Ok(text);
             }
-            if self.bytes.len() > HEAD {
+            if self.bytes.len() > most {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
             looked = self.bytes.len().saturating_sub(end.len() - 1);
@@ -73,12 +73,23 @@ impl Store {
         let mut input = Input { stream: &stream, bytes: Vec::new() };
         let mut nth = 0;
         let mut late: Option<Vec<u8>> = None;
+        let say = |answer: &[u8]| match self.fault {
+            Misled::DropsAnswers => {
+                stream.set_write_timeout(Some(Duration::from_millis(50)))?;
+                (&stream).write(answer).map(drop)
+            }
+            _ => (&stream).write_all(answer),
+        };
         loop {
             let deadline = Instant::now() + DEADLINE;
             let deadline = (self.fault != Misled::WaitsForHeads).then_some(deadline);
-            let answer = match input.until(b"\r\n\r\n", deadline) {
+            let answer = match input.until(b"\r\n\r\n", self.longest_head(), deadline) {
                 Ok(head) => self.answer(&head, &mut input)?,
                 Err(error) => match error.kind() {
+                    _ if self.fault == Misled::ServesNonsense && !input.bytes.is_empty() => {
+                        input.bytes.clear();
+                        reply(200, b"page\n")
+                    }
                     io::ErrorKind::FileTooLarge => reply(431, b""),
                     io::ErrorKind::WouldBlock if !input.bytes.is_empty() => reply(408, b""),
                     _ => return Ok(()),
@@ -97,7 +108,7 @@ impl Store {
                     }
                 }
             } else {
-                (&stream).write_all(&answer)?;
+                say(&answer)?;
                 if let Some(late) = late.take() {
                     (&stream).write_all(&late)?;
                 }
@@ -111,6 +122,10 @@ impl Store {
         // What still comes must not take the answer back (RST).
         while (&stream).read(&mut [0; 65_536])? > 0 {}
         Ok(())
+    }
+
+    fn longest_head(&self) -> usize {
+        if self.fault == Misled::TakesLongHeads { usize::MAX } else { HEAD }
     }
 
     fn answer(&self, head: &str, input: &mut Input<'_>) -> io::Result<Vec<u8>> {
@@ -146,9 +161,10 @@ impl Store {
         }
         let mut body = Vec::new();
         let deadline = Instant::now() + DEADLINE;
+        let deadline = (self.fault != Misled::WaitsForBodies).then_some(deadline);
         if chunked {
             loop {
-                let line = input.until(b"\r\n", Some(deadline))?;
+                let line = input.until(b"\r\n", HEAD, deadline)?;
                 let digits = line.split(';').next().unwrap_or_default();
                 let size = match usize::from_str_radix(digits, 16) {
                     Ok(size) if !digits.starts_with('+') => size,
@@ -156,7 +172,7 @@ impl Store {
                     _ => return Ok(reply(400, b"")),
                 };
                 while input.bytes.len() < size + 2 {
-                    input.more(Some(deadline))?;
+                    input.more(deadline)?;
                 }
                 body.extend(input.bytes.drain(..size));
                 input.bytes.drain(..2);
@@ -164,13 +180,16 @@ impl Store {
                     break;
                 }
             }
+            if self.fault == Misled::LosesChunks {
+                body.truncate(1000);
+            }
         } else {
             let length = length.unwrap_or(0);
             while input.bytes.len() < length {
                 if self.fault == Misled::ShowsHalves && method == "PUT" {
                     self.files().insert(path.into(), input.bytes.clone());
                 }
-                if let Err(error) = input.more(Some(deadline)) {
+                if let Err(error) = input.more(deadline) {
                     match error.kind() {
                         io::ErrorKind::WouldBlock => return Ok(reply(408, b"")),
                         _ => return Err(error),
@@ -186,7 +205,7 @@ impl Store {
                 reply(204, b"")
             }
             "DELETE" => reply(if files.remove(path).is_some() { 204 } else { 404 }, b""),
-            "GET" if path.len() > HEAD / 2 => reply(414, b""),
+            "GET" if path.len() > self.longest_head() / 2 => reply(414, b""),
             "GET" if path == "/" => reply(200, b"page\n"),
             "GET" => match files.get(path) {
                 Some(file) if self.fault == Misled::MultipliesRanges => {

@@ -280,6 +280,7 @@ found! {
 
     fn sigterm_finds_its_faults("sigterm") {
         DropsAllAtTerm => "who had said something: "
+        ForgetsAtTerm => "who had said something: the server ended the conversation after 0 of"
         WaitsForAll => "who had said something: nothing moved for 5 s"
         TakesNewcomers => "it still took newcomers 5 s after it was told to stop"
         ExitsWith1 => "exit status 0 was due; its server ended with exit status 1"
@@ -295,11 +296,13 @@ found! {
 
     fn late_reply_finds_its_faults("late-reply") {
         CutsOffTheSlow => "a slow reader"
+        HoldsTheSlow => "bytes when it was cut off, "
         WaitsForAll => "had no end"
     }
 
     fn drain_of_a_crowd_finds_its_faults("drain-of-a-crowd") {
         DropsAllAtTerm => "who had said something: "
+        ForgetsAtTerm => "who had said something: the server ended the conversation after 0 of"
         WaitsForAll => "who had said something: nothing moved for 5 s"
     }
 }
@@ -323,9 +326,18 @@ fn a_client_that_fails_or_stays_away_ends_nothing() {
         },
         ..FAILS
     };
+    const FAILS_IN_COMPANY: Hostile = Hostile {
+        visit: |arena| {
+            let failed = || -> Result<String, Breach> { panic!("it has failed") };
+            arena.beside_a_witness(failed).map(|(told, _)| told)
+        },
+        ..FAILS
+    };
     let (brief, _another) = arena(Temper::Right, 1, NEVER, Duration::ZERO);
     let (arena, _server) = arena(Temper::Right, 1, NEVER, PATIENCE);
-    let Visited::Failed(words) = visit(&FAILS, &arena) else { panic!("it has not failed") };
-    assert_eq!(words, "it has failed");
+    for fails in [FAILS, FAILS_IN_COMPANY] {
+        let Visited::Failed(words) = visit(&fails, &arena) else { panic!("it has not failed") };
+        assert_eq!(words, "it has failed");
+    }
     assert!(matches!(visit(&STAYS, &brief), Visited::Away(_)));
 }

@@ -7,17 +7,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
+use socklab::engine::ignored_at_start;
 use socklab::failure::cause;
 use socklab::load::watch::Watch;
 
 use super::{Failure, INTERRUPTED};
 
-/// Lets the first SIGINT or SIGTERM stop the measurement, so that what was measured is reported. A
-/// second one ends the process at once; servers it has started end with it.
+/// Lets the first SIGINT, SIGTERM or SIGHUP stop the measurement, so that what was measured is reported
+/// and what was changed is put back. A second one ends the process at once; servers it has started end
+/// with it. SIGHUP stays ignored where it is, as nohup(1) has it.
 pub fn stop_on_ctrl_c(watch: &Arc<Watch>) -> Result<(), Failure> {
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if signal == SIGHUP && ignored_at_start(SIGHUP) {
+            continue;
+        }
         let armed = Arc::new(AtomicBool::new(false));
         // In this order: the first signal arms what the second one finds armed.
         flag::register_conditional_shutdown(signal, INTERRUPTED.into(), armed.clone())

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use socklab::bench::site::Site;
-use socklab::failure::{cause, time};
+use socklab::failure::cause;
 use socklab::load::target::Target;
 use socklab::load::watch::Watch;
 use socklab::observe::{DYING, Started};
 use socklab::stress::arena::{Arena, Protocol};
 use socklab::stress::hostile::ALL;
-use socklab::stress::mix::Mix;
+use socklab::stress::mix::{Mix, Mixed};
 use socklab::stress::verdict::{Breach, Outcome};
 use socklab::stress::{self, Hostile, Visited};
 
@@ -32,6 +32,10 @@ use super::{Failure, output, units};
 
 /// Good clients of a mix.
 const GOOD: usize = 1000;
+
+/// How long visits take that take as long as they are given, and how long anything may take.
+const DURATION: &str = "2s";
+const TIMEOUT: &str = "10s";
 
 /// What they are called in the report.
 const GOOD_CLIENTS: &str = "good clients";
@@ -83,15 +87,16 @@ pub struct Stress {
     /// What a server at tcp:// or tls://, or of --server, does with what it is sent
     #[arg(long, value_enum, default_value = "echo")]
     expect: Expect,
-    /// Connections of a crowd
+    /// Connections of a crowd, all from one address: fewer for a server that lets no more of one in
     #[arg(long, short, value_name = "N", default_value_t = 1000,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     clients: usize,
     /// How long those take that take as long as they are given, such as a flood
-    #[arg(long, short, value_name = "TIME", value_parser = units::patience, default_value = "2s")]
+    #[arg(long, short, value_name = "TIME", value_parser = units::patience,
+        default_value = DURATION)]
     duration: Duration,
     /// How long anything may take that was promised
-    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = TIMEOUT)]
     timeout: Duration,
     /// Seed of what is sent
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -150,7 +155,9 @@ impl Stress {
         output::check(&[&self.json])?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
-        let site = Site::new(&SIZES, self.seed)
+        // Only our own servers serve them.
+        let sizes = if self.target.is_some() || self.server.is_some() { &[][..] } else { &SIZES };
+        let site = Site::new(sizes, self.seed)
             .map_err(|error| format!("cannot make files to serve: {}", cause(&error)))?;
         let mut report = Report::new(&self)?;
         for place in self.places(site.root()) {
@@ -174,7 +181,7 @@ impl Stress {
         };
         if self.mix {
             let asked = ALL.iter().filter(asked).filter(|hostile| !hostile.needs.alone);
-            return self.mix(place, &arena, asked.collect(), report);
+            return self.mix(place, &arena, started, asked.collect(), report);
         }
         let row = |hostile: &Hostile, took| Row {
             client: hostile.name,
@@ -190,30 +197,16 @@ impl Stress {
             let visited = stress::visit(hostile, &arena);
             drop(progress);
             let mut given_up = None;
-            let mut outcome = match visited {
-                Visited::Back(Err(Breach::Interrupted)) => break,
-                Visited::Back(outcome) => outcome,
-                Visited::Failed(words) => {
-                    report.ill = Some(hostile.name);
-                    Err(Breach::skipped(format!(
-                        "the client itself has failed, which says nothing of the server: {words}"
-                    )))
-                }
-                Visited::Away(bound) => {
-                    given_up = Some(format!("{} has not come back", hostile.name));
-                    Err(Breach::broken(format!(
-                        "the visit was not over after {}; something moves, and never ends",
-                        time(bound)
-                    )))
-                }
-            };
-            if let Some(how) = ended(&arena, started.as_mut(), &outcome) {
+            if let Visited::Away(_) = visited {
+                given_up = Some(format!("{} has not come back", hostile.name));
+            }
+            let mut outcome = report.judge(hostile, visited);
+            if let Some(how) = ended(&arena, started.as_mut(), is_broken(&outcome)) {
                 given_up = Some(format!("the server {how}"));
-                let (Ok(seen) | Err(Breach::Broken(seen)) | Err(Breach::Skipped(seen))) = outcome
-                else {
-                    break;
-                };
-                outcome = Err(Breach::broken(format!("the server {how}; {seen}")));
+                outcome = with_end(&how, outcome);
+            }
+            if let Err(Breach::Interrupted) = outcome {
+                break;
             }
             report.add(place, &arena, row(hostile, since.elapsed()), outcome)?;
             if let Some(why) = given_up {
@@ -225,9 +218,22 @@ impl Stress {
     }
 }
 
-/// How the server has ended, if it has: it may have taken a broken promise with it, or be about to.
-fn ended(arena: &Arena, started: Option<&mut Started>, outcome: &Outcome) -> Option<String> {
-    let broken = matches!(outcome, Err(Breach::Broken(_)));
+fn is_broken(outcome: &Outcome) -> bool {
+    matches!(outcome, Err(Breach::Broken(_)))
+}
+
+/// What was seen of a server that has ended, and how it has.
+fn with_end(how: &str, outcome: Outcome) -> Outcome {
+    match outcome {
+        Ok(seen) | Err(Breach::Broken(seen) | Breach::Skipped(seen)) => {
+            Err(Breach::broken(format!("the server {how}; {seen}")))
+        }
+        Err(Breach::Interrupted) => outcome,
+    }
+}
+
+/// How the server has ended, if it has: it may have taken a `broken` promise with it, or be about to.
+fn ended(arena: &Arena, started: Option<&mut Started>, broken: bool) -> Option<String> {
     let gone = arena.is_gone();
     match (started, &arena.process) {
         (Some(started), _) => {
@@ -247,16 +253,28 @@ impl Stress {
     /// The command that does the same at one place again.
     fn again(&self, place: &Place, what: &str) -> String {
         let pid = self.pid.map(|pid| format!(" --pid {pid}")).unwrap_or_default();
-        format!(
-            "socklab stress {}{pid} {what} --clients {} --seed {}",
-            place.arguments, self.clients, self.seed
-        )
+        let mut again = format!(
+            "socklab stress {}{pid}{} {what} --clients {} --seed {}",
+            place.arguments,
+            self.trust.shown(),
+            self.clients,
+            self.seed
+        );
+        for (option, time, default) in
+            [("--duration", self.duration, DURATION), ("--timeout", self.timeout, TIMEOUT)]
+        {
+            if units::patience(default).is_ok_and(|default| time != default) {
+                again += &format!(" {option} {}ms", time.as_millis());
+            }
+        }
+        again
     }
 
     fn mix(
         &self,
         place: &Place,
         arena: &Arena,
+        mut started: Option<Started>,
         hostile: Vec<&'static Hostile>,
         report: &mut Report,
     ) -> Result<(), Failure> {
@@ -280,12 +298,23 @@ impl Stress {
             took: since.elapsed(),
         };
         let good = row(GOOD_CLIENTS, "good clients are served whatever others do");
-        let mixed = match mixed {
-            Ok(mixed) => mixed,
-            Err(breach) => return report.add(place, arena, good, Err(breach)),
+        let mixed = mixed.unwrap_or_else(|breach| Mixed {
+            good: Err(breach),
+            visits: Vec::new(),
+            afterwards: None,
+        });
+        let visits: Vec<_> = mixed
+            .visits
+            .into_iter()
+            .map(|(hostile, visits, visited)| (hostile, visits, report.judge(hostile, visited)))
+            .collect();
+        let broken = is_broken(&mixed.good) || visits.iter().any(|(.., of)| is_broken(of));
+        let seen = match ended(arena, started.as_mut(), broken) {
+            Some(how) => with_end(&how, mixed.good),
+            None => mixed.good,
         };
-        report.add(place, arena, good, mixed.good)?;
-        for (hostile, visits, outcome) in mixed.visits {
+        report.add(place, arena, good, seen)?;
+        for (hostile, visits, outcome) in visits {
             let outcome = outcome.map(|last| format!("{visits}×; the last: {last}"));
             report.add(place, arena, row(hostile.name, hostile.holds), outcome)?;
         }

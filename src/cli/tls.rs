@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use log::warn;
+use socklab::observe::quoted;
 use socklab::tls::{Fingerprint, client};
 
 /// Whom to trust, and who one is.
@@ -43,6 +44,26 @@ impl Trust {
         ]
         .into_iter()
         .find_map(|(option, given)| given.then_some(option))
+    }
+
+    /// The same as the options of a command, each behind a space.
+    pub fn shown(&self) -> String {
+        let file =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| quoted(&path.to_string_lossy()));
+        let values = [
+            ("--ca", file(&self.ca)),
+            ("--pin", self.pin.map(|pin| pin.to_string())),
+            ("--server-name", self.server_name.as_deref().map(quoted)),
+            ("--client-cert", file(&self.client_cert)),
+            ("--client-key", file(&self.client_key)),
+        ];
+        let mut shown = if self.insecure { " --insecure".into() } else { String::new() };
+        for (option, value) in values {
+            if let Some(value) = value {
+                shown += &format!(" {option} {value}");
+            }
+        }
+        shown
     }
 
     /// The same for the library, with `sessions` remembered. Warns of what is dangerous.

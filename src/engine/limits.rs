@@ -127,7 +127,7 @@ pub fn has_signal_stacks() -> bool {
 }
 
 /// Whether the process was started with `signal` ignored (proc_pid_status(5), SigIgn).
-pub(super) fn ignored_at_start(signal: i32) -> bool {
+pub fn ignored_at_start(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()

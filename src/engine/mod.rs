@@ -32,7 +32,7 @@ use socket2::SockRef;
 pub use admission::{Access, Network};
 pub(crate) use buffer::Buffer;
 use guard::network;
-pub use limits::{Limits, Seats, has_signal_stacks, raise_open_files, seats};
+pub use limits::{Limits, Seats, has_signal_stacks, ignored_at_start, raise_open_files, seats};
 use listen::QUEUE;
 pub(crate) use listen::resolve;
 pub use listen::{ListenError, listen, listen_both, listen_datagrams};

@@ -16,4 +16,4 @@ pub use keeper::keep;
 pub use memory::Held;
 pub use process::ProcessTree;
 pub use start_error::StartError;
-pub use started::{DYING, Launcher, Started};
+pub use started::{DYING, Launcher, Started, quoted};

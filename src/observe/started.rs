@@ -258,3 +258,8 @@ fn connects(address: SocketAddr) -> bool {
     // Among the ports that the kernel gives to callers, a caller can meet itself.
     stream.is_ok_and(|stream| stream.local_addr().is_ok_and(|local| local != address))
 }
+
+/// One word of a shell command (sh(1), quoting).
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -123,7 +123,9 @@ impl Arena {
         while members.len() < most {
             match self.member() {
                 Ok(member) => members.push(member),
-                Err(Breach::Skipped(_)) if members.len() >= least => break,
+                Err(Breach::Interrupted) => return Err(Breach::Interrupted),
+                // Or turned away at the door: no more of one address, as a rule.
+                Err(_) if members.len() >= least => break,
                 Err(breach) => return Err(breach),
             }
         }

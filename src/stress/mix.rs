@@ -1,6 +1,5 @@
 //! All hostile clients at once, again and again, beside good ones that are served all the while.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Hostile;
 use super::arena::{Arena, Protocol, Usage};
 use super::verdict::{Breach, Outcome};
+use super::visit::{Visited, visit};
 use crate::load::driver::{Driver, Length, Party};
 use crate::load::http::fetch::Source;
 use crate::load::pace::Pace;
@@ -58,8 +58,8 @@ pub struct Mixed {
     /// What the good clients have seen.
     pub good: Outcome,
     /// How often each hostile client came, and what came of it: the first broken promise, or the last
-    /// visit.
-    pub visits: Vec<(&'static Hostile, usize, Outcome)>,
+    /// visit that could be made.
+    pub visits: Vec<(&'static Hostile, usize, Visited)>,
     /// What the server holds when all have left, against what it held before.
     pub afterwards: Option<Outcome>,
 }
@@ -79,11 +79,11 @@ impl Mix {
                 count(party.clients as u64)
             )));
         }
-        let crowded = Arena { duration: arena.duration.min(VISIT), ..arena.crowded() };
+        let crowded = Arc::new(Arena { duration: arena.duration.min(VISIT), ..arena.crowded() });
         let ends = Instant::now() + self.duration;
         let busy = AtomicUsize::new(self.hostile.len());
         let mut times = Times::new();
-        let visits = thread::scope(|scope| {
+        let (visits, talked) = thread::scope(|scope| {
             let (crowded, busy) = (&crowded, &busy);
             let guests: Vec<_> = self
                 .hostile
@@ -98,27 +98,31 @@ impl Mix {
                 .collect();
             // One schedule for all of the time: each slice begins with the first client again, and who
             // never has his turn would be idle, and let go. Then they stay until the last visit is over.
-            let mut length = self.duration;
-            while !crowded.stopped() {
-                let slice = driver.slice(Pace::default(), Some(self.rate), Length::Time(length))?;
-                times += &slice.times;
-                if busy.load(Ordering::Relaxed) == 0 {
-                    break;
+            let mut talk = || -> Result<(), Breach> {
+                let mut length = self.duration;
+                while !crowded.stopped() {
+                    let length = Length::Time(std::mem::replace(&mut length, SLICE));
+                    times += &driver.slice(Pace::default(), Some(self.rate), length)?.times;
+                    if busy.load(Ordering::Relaxed) == 0 {
+                        break;
+                    }
                 }
-                length = SLICE;
-            }
+                Ok(())
+            };
+            let talked = talk();
             let visits = guests.into_iter().map(|guest| guest.join().expect("visits are caught"));
-            Ok::<_, Breach>(visits.collect::<Vec<_>>())
-        })?;
-        let left = driver.leave()?;
-        let good = match left.faults.examples().next() {
-            Some(fault) => Err(Breach::broken(format!(
-                "{} of {} were lost: {fault}",
-                count(left.faults.total()),
-                count(party.clients as u64)
-            ))),
-            None => Ok(told(&party, left.messages_in_all, self.rate, &times)),
-        };
+            (visits.collect::<Vec<_>>(), talked)
+        });
+        let good = talked.and_then(|()| Ok(driver.leave()?)).and_then(|left| {
+            match left.faults.examples().next() {
+                Some(fault) => Err(Breach::broken(format!(
+                    "{} of {} were lost: {fault}",
+                    count(left.faults.total()),
+                    count(party.clients as u64)
+                ))),
+                None => Ok(told(&party, left.messages_in_all, self.rate, &times)),
+            }
+        });
         drop(driver);
         let afterwards = before.map(|before| {
             let threads = before.threads + POOL;
@@ -136,7 +140,7 @@ impl Mix {
             ))
         });
         let visits =
-            self.hostile.iter().zip(visits).map(|(hostile, (n, outcome))| (*hostile, n, outcome));
+            self.hostile.iter().zip(visits).map(|(hostile, (n, visited))| (*hostile, n, visited));
         Ok(Mixed { good, visits: visits.collect(), afterwards })
     }
 
@@ -182,16 +186,21 @@ impl Mix {
     }
 }
 
-/// Visits again and again: how often, and the first broken promise or the last visit.
-fn visit_until(hostile: &Hostile, arena: &Arena, ends: Instant) -> (usize, Outcome) {
-    let mut visits = 0;
+/// Visits again and again: how often, and the first broken promise, or the last visit that could be made.
+fn visit_until(hostile: &Hostile, arena: &Arc<Arena>, ends: Instant) -> (usize, Visited) {
+    let (mut visits, mut last) = (0, None);
     loop {
-        let visit = AssertUnwindSafe(|| (hostile.visit)(arena));
-        let outcome = catch_unwind(visit)
-            .unwrap_or_else(|_| Err(Breach::skipped("the hostile client itself has failed")));
+        let visited = visit(hostile, arena);
         visits += 1;
-        if outcome.is_err() || Instant::now() >= ends || arena.stopped() {
-            return (visits, outcome);
+        match (visited, last) {
+            // What could not be tried once may be the next time.
+            (Visited::Back(Err(Breach::Skipped(_))), Some(before)) => last = Some(before),
+            (visited @ Visited::Back(Ok(_)), _) => last = Some(visited),
+            (visited, _) => return (visits, visited),
+        }
+        if Instant::now() >= ends || arena.stopped() {
+            let last = last.expect("it has been there");
+            return (visits, last);
         }
         thread::sleep(REST);
     }

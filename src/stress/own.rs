@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use super::arena::Arena;
 use super::verdict::{Breach, Outcome};
 use crate::failure::time;
-use crate::observe::{DYING, Launcher, ProcessTree, Started};
+use crate::observe::{DYING, Launcher, ProcessTree, Started, quoted};
 
 /// How a server of the kind that is visited is started.
 #[derive(Clone, Debug)]
@@ -54,6 +54,15 @@ impl Arena {
         match &self.starter {
             Some(starter) if !starter.is_ours => "",
             _ => options,
+        }
+    }
+
+    /// One more of our servers with these options; nobody where the one that is visited is not ours, and
+    /// has to do.
+    pub(super) fn own_if_ours(&self, options: &str) -> Result<Option<Own>, Breach> {
+        match &self.starter {
+            Some(starter) if starter.is_ours => self.own("", options).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -107,10 +116,14 @@ impl Own {
         };
         send(Signal::SIGSTOP);
         let since = Instant::now();
-        while !pids.iter().all(|pid| is_halted(*pid)) && since.elapsed() < self.arena.patience {
-            self.arena.pause(GLANCE)?;
+        let mut outcome = Ok(());
+        while outcome.is_ok()
+            && !pids.iter().all(|pid| is_halted(*pid))
+            && since.elapsed() < self.arena.patience
+        {
+            outcome = self.arena.pause(GLANCE);
         }
-        let outcome = meanwhile(self);
+        let outcome = outcome.and_then(|()| meanwhile(self));
         send(Signal::SIGCONT);
         outcome
     }
@@ -158,9 +171,4 @@ fn is_halted(pid: Pid) -> bool {
         let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
     })
-}
-
-/// One word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -21,6 +21,9 @@ use crate::report::numbers::count;
 /// Milliseconds after which somebody who waits looks whether the user has had enough.
 const GLANCE: u8 = 100;
 
+/// Bytes that may wait to be asked for: a server that talks by itself would fill this side's memory.
+const MOST: usize = 256 << 20;
+
 /// How a conversation went wrong.
 #[derive(Debug)]
 pub enum Fault {
@@ -169,12 +172,6 @@ impl Peer {
         Ok(())
     }
 
-    /// The same peer with another patience.
-    pub fn patient_for(mut self, patience: Duration) -> Peer {
-        self.patience = patience;
-        self
-    }
-
     /// The same peer, whose words leave in pieces of so many bytes at most, each in a segment of its
     /// own as far as the kernel does not join them.
     pub fn in_pieces_of(mut self, bytes: usize) -> Peer {
@@ -285,9 +282,11 @@ impl Peer {
 
     /// Hears one line, without its end, while what was begun goes out.
     pub fn hear_line(&mut self) -> Result<Vec<u8>, Fault> {
-        let mut end = None;
+        let (mut end, mut looked) = (None, 0);
         self.until("waiting for a line", |peer| {
-            end = peer.heard.iter().position(|&byte| byte == b'\n');
+            let found = peer.heard[looked..].iter().position(|&byte| byte == b'\n');
+            end = found.map(|place| looked + place);
+            looked = peer.heard.len();
             match end {
                 None if peer.ended => Err(Fault::Left { came: peer.heard.len(), due: 1 }),
                 end => Ok(end.is_some()),
@@ -431,6 +430,9 @@ impl Peer {
         loop {
             if done(self)? {
                 return Ok(());
+            }
+            if self.heard.len() > MOST {
+                return Err(Fault::Extra(self.heard.len()));
             }
             // As long as anything moves, nobody waits.
             if self.stop.load(Ordering::Relaxed) {

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::Pid;
 use rustix::io::Errno;
@@ -22,11 +23,30 @@ const GAPS: u64 = 8;
 /// The limit is as it was when this is dropped.
 #[derive(Debug)]
 pub struct Shortage {
-    root: Pid,
-    resource: Resource,
-    before: Vec<(Pid, Rlimit)>,
+    lowered: Arc<Lowered>,
     /// Descriptors that can still be had: so many callers get one.
     pub left: usize,
+}
+
+/// A limit that was lowered.
+#[derive(Debug)]
+struct Lowered {
+    root: Pid,
+    resource: Resource,
+    before: Mutex<Vec<(Pid, Rlimit)>>,
+}
+
+/// All that are lowered now.
+static LOWERED: Mutex<Vec<Arc<Lowered>>> = Mutex::new(Vec::new());
+
+/// Has all limits as they were, whoever has lowered them: a visit that does not come back does not put
+/// anything back itself.
+pub fn put_back() {
+    all_lowered().iter().for_each(|lowered| lowered.put_back());
+}
+
+fn all_lowered() -> MutexGuard<'static, Vec<Arc<Lowered>>> {
+    LOWERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shortage {
@@ -60,7 +80,10 @@ impl Shortage {
         most: impl Fn(Pid) -> io::Result<u64>,
     ) -> Result<Shortage, Breach> {
         let pids = arena.pids()?;
-        let mut shortage = Shortage { root: pids[0], resource, before: Vec::new(), left: 0 };
+        let before = Mutex::default();
+        let shortage =
+            Shortage { lowered: Arc::new(Lowered { root: pids[0], resource, before }), left: 0 };
+        all_lowered().push(shortage.lowered.clone());
         for pid in pids {
             let failed = |error: io::Error| {
                 Breach::skipped(format!(
@@ -71,24 +94,35 @@ impl Shortage {
             let before = limit(pid, resource).map_err(failed)?;
             let current = Some(most(pid).map_err(failed)?);
             set(pid, resource, Rlimit { current, ..before }).map_err(failed)?;
-            shortage.before.push((pid, before));
+            shortage.lowered.before().push((pid, before));
         }
         Ok(shortage)
     }
 }
 
-impl Drop for Shortage {
-    fn drop(&mut self) {
+impl Lowered {
+    fn before(&self) -> MutexGuard<'_, Vec<(Pid, Rlimit)>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put_back(&self) {
         // Whom they have forked meanwhile, they have forked with the lowered limit.
         let now = ProcessTree::of(self.root).map(|tree| tree.pids().collect::<Vec<_>>());
-        let first = self.before.first().copied();
+        let before = self.before();
         for pid in now.unwrap_or_default() {
-            let own = self.before.iter().find(|(known, _)| *known == pid);
-            if let Some((_, before)) = own.copied().or(first) {
+            let own = before.iter().find(|(known, _)| *known == pid);
+            if let Some((_, before)) = own.or(before.first()) {
                 // It may have ended.
-                let _ = set(pid, self.resource, before);
+                let _ = set(pid, self.resource, *before);
             }
         }
+    }
+}
+
+impl Drop for Shortage {
+    fn drop(&mut self) {
+        self.lowered.put_back();
+        all_lowered().retain(|lowered| !Arc::ptr_eq(lowered, &self.lowered));
     }
 }
 

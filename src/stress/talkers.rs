@@ -1,11 +1,11 @@
 //! Peers in the middle of a conversation: what they said is with the server's kernel, and they have
 //! not read a byte of the answer.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use super::peer::{Fault, Peer, compare};
+use super::sockets::Sockets;
 use super::verdict::Breach;
 use crate::failure::time;
 
@@ -16,9 +16,13 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// answers are not read.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// How often a kernel has to refuse more before nothing moves any more: it moves bytes between both
-/// buffers for a while.
+/// How often a kernel has to refuse more, and for how long, before nothing moves any more: it moves bytes
+/// between both buffers for a while, and a server may have to wait for its turn on a busy machine.
 const REFUSALS: u32 = 20;
+const STILL: Duration = Duration::from_millis(300);
+
+/// Of what has crossed the network over TLS, so much may be a handshake and half a record.
+const RECORDS: u64 = 64 * 1024;
 
 /// A server that takes more than this from somebody who does not read has no bound.
 const MOST: usize = 64 << 20;
@@ -27,10 +31,10 @@ const MOST: usize = 64 << 20;
 pub struct Talker {
     /// The connection.
     pub peer: Peer,
-    /// What it said, and so what it is owed.
+    /// What it said.
     pub said: Vec<u8>,
-    /// All of it has arrived. Where it has not, part of it is owed.
-    pub arrived: bool,
+    /// Bytes of it that have arrived, and so what it is owed: all of it, or as many as is certain.
+    pub arrived: usize,
 }
 
 /// Who says more than the server takes, and has read nothing.
@@ -39,16 +43,27 @@ pub struct Stuck {
     pub peer: Peer,
     /// Bytes that were said, though some may not have left this side's kernel.
     pub taken: usize,
-    /// Bytes that have arrived at the server's kernel, as they cross the network.
+    /// Bytes of it that have arrived at the server's kernel, as many as is certain.
     pub arrived: usize,
 }
 
 impl Talker {
-    /// Hears all that it is owed, and then the server's end.
-    pub fn is_answered(&mut self) -> Result<(), Fault> {
-        match self.arrived {
-            true => self.peer.ends_after(&self.said),
-            false => compare(&self.said, &self.peer.rest()?),
+    /// Hears what it is owed, and then the server's end; how many bytes that were. Where some of its
+    /// words have not arrived, they may come too late, and take back the answer (RST).
+    pub fn is_answered(&mut self) -> Result<usize, Fault> {
+        if self.arrived == self.said.len() {
+            return self.peer.ends_after(&self.said).map(|()| self.arrived);
+        }
+        match self.peer.rest() {
+            Ok(rest) => {
+                compare(&self.said, &rest)?;
+                match rest.len() {
+                    came if came < self.arrived => Err(Fault::Left { came, due: self.arrived }),
+                    came => Ok(came),
+                }
+            }
+            Err(Fault::Broken(..)) => Ok(self.peer.take_heard().len()),
+            Err(fault) => Err(fault),
         }
     }
 }
@@ -59,39 +74,53 @@ impl Arena {
         let mut all = Vec::new();
         for mut peer in peers {
             let said = self.pattern(u64::from(peer.socket.local_addr()?.port()), bytes);
+            let before = peer.written();
             peer.begin(&said);
-            all.push(Talker { peer, said, arrived: false });
+            all.push((before, Talker { peer, said, arrived: 0 }));
         }
         let since = Instant::now();
-        while since.elapsed() < SETTLED && all.iter().any(|talker| !talker.arrived) {
-            let queues = send_queues()?;
-            for talker in &mut all {
+        let has_arrived = |(_, talker): &(u64, Talker)| talker.arrived == talker.said.len();
+        while since.elapsed() < SETTLED && !all.iter().all(has_arrived) {
+            let sockets = Sockets::beside(&all[0].1.peer)?;
+            for (before, talker) in &mut all {
                 talker.peer.offer(&[])?;
-                talker.arrived =
-                    talker.peer.all_sent() && queue_of(&talker.peer, &queues)? == Some(0);
+                let Some(sent) = sockets.of(&talker.peer)? else { continue };
+                let arrived = talker.peer.written() - *before - sent.unacknowledged;
+                talker.arrived = match talker.peer.all_sent() && sent.unacknowledged == 0 {
+                    true => talker.said.len(),
+                    false => self.at_least(arrived),
+                };
             }
             self.pause(GLANCE)?;
         }
-        Ok(all)
+        Ok(all.into_iter().map(|(_, talker)| talker).collect())
+    }
+
+    /// How many bytes that were said are certainly among those that have crossed the network.
+    pub fn at_least(&self, arrived: u64) -> usize {
+        match self.secure {
+            None => arrived as usize,
+            // Less than it is in records, and the last of them may not be complete.
+            Some(_) => (arrived / 100 * 99).saturating_sub(RECORDS) as usize,
+        }
     }
 
     /// Has somebody say more and more of what `chunk` repeats, until the server takes no more, and read
     /// nothing.
     pub fn stuck(&self, chunk: &[u8]) -> Result<Stuck, Breach> {
         let mut peer = self.call()?;
-        let (mut taken, mut refusals) = (0, 0);
-        while refusals < REFUSALS && taken < MOST {
+        let (mut taken, mut refusals, mut moved) = (0, 0, Instant::now());
+        while (refusals < REFUSALS || moved.elapsed() < STILL) && taken < MOST {
             match peer.offer(&chunk[taken % chunk.len()..])? {
                 0 => {
                     refusals += 1;
                     self.pause(GLANCE)?;
                 }
-                n => (taken, refusals) = (taken + n, 0),
+                n => (taken, refusals, moved) = (taken + n, 0, Instant::now()),
             }
         }
-        let queues = send_queues()?;
-        let unsent = queue_of(&peer, &queues)?.unwrap_or(0);
-        let arrived = peer.written().saturating_sub(unsent) as usize;
+        let unsent = Sockets::beside(&peer)?.of(&peer)?.map_or(0, |sent| sent.unacknowledged);
+        let arrived = self.at_least(peer.written().saturating_sub(unsent));
         Ok(Stuck { peer, taken, arrived })
     }
 
@@ -112,24 +141,4 @@ impl Arena {
             }
         }
     }
-}
-
-/// What this side's kernel holds of what a peer said.
-fn queue_of(peer: &Peer, queues: &[((u16, u16), u64)]) -> io::Result<Option<u64>> {
-    let ports = (peer.socket.local_addr()?.port(), peer.socket.peer_addr()?.port());
-    Ok(queues.iter().find(|(of, _)| *of == ports).map(|(_, queue)| *queue))
-}
-
-/// What was said over each connection (IPv4, by its two ports) and is not acknowledged yet (proc(5),
-/// /proc/net/tcp: tx_queue).
-fn send_queues() -> io::Result<Vec<((u16, u16), u64)>> {
-    let table = std::fs::read_to_string("/proc/net/tcp")?;
-    let queue = |line: &str| {
-        let mut fields = line.split_whitespace().skip(1);
-        let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
-        let ports = (port(fields.next()?)?, port(fields.next()?)?);
-        let (queue, _) = fields.nth(1)?.split_once(':')?;
-        Some((ports, u64::from_str_radix(queue, 16).ok()?))
-    };
-    Ok(table.lines().filter_map(queue).collect())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Hostile;
 use super::arena::Arena;
 use super::verdict::{Breach, Outcome};
+use crate::failure::time;
 
 /// How often the patience may run out in one visit, before nobody waits for it any more: what it does
 /// takes some steps, each of which is waited for as long as anything moves.
@@ -28,6 +29,22 @@ pub enum Visited {
     Failed(String),
     /// It has not come back in this time, and was left there.
     Away(Duration),
+}
+
+impl Visited {
+    /// What is to be said of it. A client that has failed itself says nothing of the server.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Visited::Back(outcome) => outcome,
+            Visited::Failed(words) => Err(Breach::skipped(format!(
+                "the client itself has failed, which says nothing of the server: {words}"
+            ))),
+            Visited::Away(bound) => Err(Breach::broken(format!(
+                "the visit was not over after {}; something moves, and never ends",
+                time(bound)
+            ))),
+        }
+    }
 }
 
 /// Sends `hostile` to a server.

@@ -83,6 +83,15 @@ impl Company {
     }
 }
 
+/// The good client need not stay when this is dropped, also by a hostile one that has failed.
+struct Leaves<'a>(&'a Company);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Arena {
     /// Runs `hostile` while a good client is served beside it, and gives what both have to say.
     pub fn beside_a_witness<T>(
@@ -118,8 +127,9 @@ impl Arena {
                 company.lost.store(testimony.is_err(), Ordering::Relaxed);
                 testimony
             });
+            let leaves = Leaves(&company);
             let done = hostile(&company);
-            company.over.store(true, Ordering::Relaxed);
+            drop(leaves);
             let testimony = watched.join().expect("it does not panic");
             let done = done?;
             Ok((done, testimony.map_err(|breach| breach.of("a neighbour"))?))

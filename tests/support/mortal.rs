@@ -47,6 +47,10 @@ pub enum Temper {
     TakesNewcomers,
     /// SIGTERM: who is answered slowly is cut off.
     CutsOffTheSlow,
+    /// SIGTERM: it reads what has arrived, answers none of it, and says goodbye.
+    ForgetsAtTerm,
+    /// SIGTERM: who is answered slowly is answered no more, and cut off a long while later.
+    HoldsTheSlow,
     /// SIGTERM: all is well but the exit status.
     ExitsWith1,
     /// SIGHUP ends it at once.
@@ -56,7 +60,7 @@ pub enum Temper {
 }
 
 /// Every one of them, by its name.
-const TEMPERS: [Temper; 18] = [
+const TEMPERS: [Temper; 20] = [
     Temper::Right,
     Temper::DiesOnEmfile,
     Temper::SpinsOnEmfile,
@@ -72,6 +76,8 @@ const TEMPERS: [Temper; 18] = [
     Temper::WaitsForAll,
     Temper::TakesNewcomers,
     Temper::CutsOffTheSlow,
+    Temper::ForgetsAtTerm,
+    Temper::HoldsTheSlow,
     Temper::ExitsWith1,
     Temper::DropsAllAtHup,
     Temper::IgnoresTheSecond,
@@ -85,6 +91,9 @@ const REST: Duration = Duration::from_millis(75);
 
 /// What it takes to stop at most.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long one is held who is answered no more: longer than any grace.
+const HELD: Duration = Duration::from_secs(4);
 
 /// How long who was sent its end may take to leave.
 const LINGER: Duration = Duration::from_millis(250);
@@ -191,7 +200,10 @@ impl Mortal {
         }
         drop(listener);
         let since = Instant::now();
-        let patient = matches!(self.temper, Temper::WaitsForAll | Temper::IgnoresTheSecond);
+        let patient = matches!(
+            self.temper,
+            Temper::WaitsForAll | Temper::IgnoresTheSecond | Temper::HoldsTheSlow
+        );
         while self.taken.load(Ordering::SeqCst) > 0 && (patient || since.elapsed() < GRACE) {
             let slow = self.temper == Temper::CutsOffTheSlow && since.elapsed() > LINGER;
             self.cut_off.store(slow, Ordering::SeqCst);
@@ -244,6 +256,7 @@ impl Mortal {
             let stopping = self.stop.load(Ordering::SeqCst);
             match stream.read(&mut input) {
                 Ok(0) => return Ok(()),
+                Ok(_) if self.forgets() => {}
                 Ok(n) => {
                     let mut moved = Instant::now();
                     let said = self.say(stream, &input[..n], &mut moved)?;
@@ -270,6 +283,14 @@ impl Mortal {
         }
     }
 
+    /// Whether the signal was there before what was read, or with it.
+    fn forgets(&self) -> bool {
+        self.temper == Temper::ForgetsAtTerm && {
+            thread::sleep(GLANCE);
+            self.stop.load(Ordering::SeqCst)
+        }
+    }
+
     /// Whether all was said.
     fn say(
         &self,
@@ -279,6 +300,10 @@ impl Mortal {
     ) -> std::io::Result<bool> {
         while !bytes.is_empty() {
             if self.is_idle(*progress) || self.cut_off.load(Ordering::SeqCst) {
+                return Ok(false);
+            }
+            if self.temper == Temper::HoldsTheSlow && self.stop.load(Ordering::SeqCst) {
+                thread::sleep(HELD);
                 return Ok(false);
             }
             match stream.write(bytes) {

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use socklab::load::secure::Secure;
 use socklab::load::target::Target;
 use socklab::load::watch::Watch;
-use socklab::observe::{Launcher, ProcessTree, Started};
+use socklab::observe::{Launcher, ProcessTree, Started, quoted};
 use socklab::stress::Starter;
 use socklab::stress::arena::{Arena, Protocol};
 use socklab::tls::{Connector, client};
@@ -55,9 +55,10 @@ impl Stress {
                 (_, _, Expect::Echo) => Protocol::Echo,
                 (_, _, Expect::None) => Protocol::Other,
             };
+            let expect = if protocol == Protocol::Other { " --expect none" } else { "" };
             return vec![Place {
                 name: target.to_string(),
-                arguments: target.to_string(),
+                arguments: format!("{target}{expect}"),
                 protocol,
                 host: Host::Given(target),
             }];
@@ -93,7 +94,7 @@ impl Stress {
         let over = if self.tls { " --tls" } else { "" };
         Place {
             name: command.into(),
-            arguments: format!("--server '{}'{over}{expect}", command.replace('\'', r"'\''")),
+            arguments: format!("--server {}{over}{expect}", quoted(command)),
             protocol,
             host: Host::Started { command: command.into(), tls: self.tls, is_ours: false },
         }

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use socklab::observe::Started;
-use socklab::stress::Hostile;
 use socklab::stress::arena::Arena;
 use socklab::stress::hostile::ALL;
+use socklab::stress::shortage;
 use socklab::stress::verdict::{Breach, Outcome, Verdict, Visit};
+use socklab::stress::{Hostile, Visited};
 
 use super::super::{Exit, Failure, INTERRUPTED, WRONG_BYTES, output, print};
 use super::Stress;
@@ -33,7 +34,7 @@ pub struct Report {
     silent: bool,
     counts: [usize; 3],
     /// A client of ours that has failed itself.
-    pub ill: Option<&'static str>,
+    ill: Option<&'static str>,
 }
 
 impl Report {
@@ -64,6 +65,16 @@ impl Report {
             None => String::new(),
         };
         self.say(&format!("{}{known}\n", place.name))
+    }
+
+    /// What came of a visit, which may be a fault of ours.
+    pub fn judge(&mut self, hostile: &Hostile, visited: Visited) -> Outcome {
+        match &visited {
+            Visited::Back(_) => {}
+            Visited::Failed(_) => self.ill = Some(hostile.name),
+            Visited::Away(_) => shortage::put_back(),
+        }
+        visited.outcome()
     }
 
     pub fn add(

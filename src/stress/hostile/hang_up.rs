@@ -1,12 +1,11 @@
 //! Who has left while the server still has something for them.
 
-use std::fs;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::report::numbers::count;
 use crate::stress::arena::{Arena, Protocol};
 use crate::stress::peer::Peer;
+use crate::stress::sockets::Sockets;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
 
@@ -45,8 +44,9 @@ fn visit(arena: &Arena) -> Outcome {
         arena.settles_to(Some(before))?;
         let peers = end_unheard(arena, most.saturating_sub(less))?;
         let mut arrived = 0;
+        let sockets = Sockets::beside(&peers[0])?;
         for peer in &peers {
-            arrived += Socket::of(peer)?.is_some_and(|socket| socket.ended) as usize;
+            arrived += sockets.of(peer)?.is_some_and(|sent| sent.ended) as usize;
         }
         // One whose answers the kernel had room for has been closed meanwhile.
         let held = arena.needed_usage()?.files.saturating_sub(before.files);
@@ -78,8 +78,8 @@ fn measure(arena: &Arena) -> Result<usize, Breach> {
         }
         arena.pause(Duration::from_millis(1))?;
     }
-    let in_kernel = Socket::of(&peer)?.map_or(0, |socket| socket.unacknowledged);
-    let on_the_way = peer.unsent() + in_kernel;
+    let in_kernel = Sockets::beside(&peer)?.of(&peer)?.map_or(0, |sent| sent.unacknowledged);
+    let on_the_way = peer.unsent() + in_kernel as usize;
     peer.reset();
     Ok(sent.saturating_sub(on_the_way))
 }
@@ -103,29 +103,4 @@ fn end_unheard(arena: &Arena, length: usize) -> Result<Vec<Peer>, Breach> {
         arena.pause(Duration::from_millis(1))?;
     }
     Ok(peers)
-}
-
-/// A socket of ours, as the kernel lists it (proc(5), /proc/net/tcp).
-struct Socket {
-    /// Bytes that the other side has not acknowledged.
-    unacknowledged: usize,
-    /// It has acknowledged our end.
-    ended: bool,
-}
-
-impl Socket {
-    fn of(peer: &Peer) -> Result<Option<Socket>, Breach> {
-        let (local, remote) = (peer.socket.local_addr()?, peer.socket.peer_addr()?);
-        let table = if local.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
-        let port = |address: SocketAddr| format!(":{:04X}", address.port());
-        let table = fs::read_to_string(table)?;
-        Ok(table.lines().find_map(|line| {
-            // A number, both addresses, the state, and both queues.
-            let columns: Vec<&str> = line.split_whitespace().take(5).collect();
-            let [_, from, to, state, queues] = columns[..] else { return None };
-            let ours = from.ends_with(&port(local)) && to.ends_with(&port(remote));
-            let unacknowledged = usize::from_str_radix(queues.split(':').next()?, 16).ok()?;
-            ours.then_some(Socket { unacknowledged, ended: state == "05" })
-        }))
-    }
 }

@@ -42,6 +42,8 @@ const ANSWERS: u64 = 50;
 struct Reader {
     peer: Peer,
     taken: usize,
+    /// How often memory was looked at for it.
+    looked: usize,
     moved: Instant,
     answered: u64,
     cut: bool,
@@ -55,11 +57,11 @@ fn visit(arena: &Arena) -> Outcome {
         let mut readers = Vec::new();
         for _ in 0..READERS {
             let peer = arena.call_through_a_straw()?;
-            readers.push(Reader { peer, taken: 0, moved: Instant::now(), answered: 0, cut: false });
+            let (moved, answered) = (Instant::now(), 0);
+            readers.push(Reader { peer, taken: 0, looked: 0, moved, answered, cut: false });
         }
         let chunk = arena.pattern(1, 64 * 1024);
         let most = BESIDES + kernels_share();
-        let mut looked = 0;
         while !company.is_lost() {
             let (now, answered) = (Instant::now(), company.answered());
             let mut moved = false;
@@ -70,8 +72,8 @@ fn visit(arena: &Arena) -> Outcome {
                     reader.taken += taken.unwrap_or(0);
                     (reader.moved, reader.answered, moved) = (now, answered, true);
                 }
-                if reader.taken / LOOK != looked {
-                    looked = reader.taken / LOOK;
+                if reader.taken / LOOK != reader.looked {
+                    reader.looked = reader.taken / LOOK;
                     held(arena, before)?;
                 }
                 if reader.taken > most {

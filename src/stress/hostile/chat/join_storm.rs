@@ -32,7 +32,8 @@ fn visit(arena: &Arena) -> Outcome {
     while members.len() < MEMBERS {
         match arena.member() {
             Ok(member) => members.push(member),
-            Err(Breach::Skipped(_)) if members.len() > 1 => break,
+            Err(Breach::Interrupted) => return Err(Breach::Interrupted),
+            Err(_) if members.len() > 1 => break,
             Err(breach) => return Err(breach),
         }
     }

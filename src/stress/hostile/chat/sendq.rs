@@ -35,12 +35,7 @@ const TEXT: usize = 380;
 const MOST: usize = 48 << 20;
 
 fn visit(arena: &Arena) -> Outcome {
-    let own = match &arena.starter {
-        Some(starter) if starter.is_ours => {
-            Some(arena.own("", "--flood off --backlog-bytes 64KiB")?)
-        }
-        _ => None,
-    };
+    let own = arena.own_if_ours("--flood off --backlog-bytes 64KiB")?;
     let batch = if own.is_some() { BATCH } else { FEW };
     let arena = own.as_ref().map_or(arena, |own| &own.arena);
     let (mut members, room) = arena.room(3, 3)?;

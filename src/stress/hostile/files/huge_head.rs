@@ -2,6 +2,7 @@
 
 use crate::report::numbers::bytes;
 use crate::stress::arena::{Arena, Protocol};
+use crate::stress::peer::Fault;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::web::Browser;
 use crate::stress::{Hostile, Needs};
@@ -64,15 +65,25 @@ fn endless(arena: &Arena, start: &str) -> Result<String, Breach> {
     let piece = "x".repeat(LONG);
     let mut words = format!("{start}X: ");
     while said < ENDLESS {
-        if peer.say(words.as_bytes()).is_err() {
-            return Ok(format!("a head without an end: cut off within {}", bytes(said as f64)));
-        }
+        let taken = peer.say(words.as_bytes());
         said += words.len();
         peer.sip(4096);
-        if !peer.take_heard().is_empty() || peer.has_ended() {
-            return Ok(format!("a head without an end: refused within {}", bytes(said as f64)));
+        let within = bytes(said as f64);
+        if peer.has_heard(1) {
+            let heard =
+                peer.outlast().map_err(|fault| Breach::from(fault).of("behind a refusal"))?;
+            if !heard.starts_with(b"HTTP/1.") || !heard[8..].starts_with(b" 4") {
+                return Err(Breach::broken("a head without an end was answered, and not refused"));
+            }
+            return Ok(format!("a head without an end: refused within {within}"));
         }
-        words.clone_from(&piece);
+        match taken {
+            Ok(()) if !peer.has_ended() => words.clone_from(&piece),
+            Ok(()) | Err(Fault::Broken(..)) => {
+                return Ok(format!("a head without an end: cut off within {within}"));
+            }
+            Err(fault) => return Err(Breach::from(fault).of("a head without an end")),
+        }
     }
     Err(Breach::broken(format!("{} of a head were taken, and more would be", bytes(said as f64))))
 }

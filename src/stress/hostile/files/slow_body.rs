@@ -1,6 +1,5 @@
 //! Who leaves a file a letter at a time.
 
-use super::slow_head::small;
 use crate::stress::arena::{Arena, Protocol};
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
@@ -22,7 +21,7 @@ pub const SLOW_BODY: Hostile = Hostile {
 const SLOW: usize = 16;
 
 fn visit(arena: &Arena) -> Outcome {
-    let own = small(arena, "--body-timeout 1s")?;
+    let own = arena.own_if_ours("--body-timeout 1s")?;
     let arena = own.as_ref().map_or(arena, |own| &own.arena);
     // Whether it takes any.
     drop(arena.upload(vec![b'x'; 64])?);

@@ -1,7 +1,6 @@
 //! Who asks a letter at a time (Slowloris).
 
 use crate::stress::arena::{Arena, Protocol};
-use crate::stress::own::Own;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
 
@@ -21,7 +20,7 @@ pub const SLOW_HEAD: Hostile = Hostile {
 const SLOW: usize = 24;
 
 fn visit(arena: &Arena) -> Outcome {
-    let own = small(arena, "--head-timeout 1s")?;
+    let own = arena.own_if_ours("--head-timeout 1s")?;
     let arena = own.as_ref().map_or(arena, |own| &own.arena);
     let head = format!("{}X-Slow: {}", start(arena)?, "x".repeat(1 << 16));
     let (released, neighbour) = arena.beside_a_witness(|| {
@@ -46,13 +45,4 @@ fn visit(arena: &Arena) -> Outcome {
 fn start(arena: &Arena) -> Result<String, Breach> {
     let (host, path) = arena.known_page()?;
     Ok(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n"))
-}
-
-/// A server of our own with these options; nobody where it cannot be started, and the one that is
-/// visited has to do.
-pub(super) fn small(arena: &Arena, options: &str) -> Result<Option<Own>, Breach> {
-    match &arena.starter {
-        Some(starter) if starter.is_ours => arena.own("", options).map(Some),
-        _ => Ok(None),
-    }
 }

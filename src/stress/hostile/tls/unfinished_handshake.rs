@@ -20,10 +20,7 @@ pub const UNFINISHED_HANDSHAKE: Hostile = Hostile {
 const SLOW: usize = 24;
 
 fn visit(arena: &Arena) -> Outcome {
-    let own = match &arena.starter {
-        Some(starter) if starter.is_ours => Some(arena.own("", "--handshake-timeout 1s")?),
-        _ => None,
-    };
+    let own = arena.own_if_ours("--handshake-timeout 1s")?;
     let arena = own.as_ref().map_or(arena, |own| &own.arena);
     let hello = arena.hello()?;
     let (released, neighbour) = arena.beside_a_witness(|| {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 use socket2::{Domain, Socket, Type};
 
+use super::fault::Fault;
 use super::own::Starter;
-use super::peer::{Fault, Peer};
+use super::peer::Peer;
 use super::verdict::Breach;
 use crate::load::secure::Secure;
 use crate::load::watch::Watch;

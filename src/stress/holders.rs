@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
-use super::peer::{Fault, Peer};
+use super::fault::Fault;
+use super::peer::Peer;
 use super::verdict::Breach;
 use crate::failure::time;
 use crate::report::numbers::count;

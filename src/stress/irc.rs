@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arena::Arena;
-use super::peer::{Fault, Peer};
+use super::fault::Fault;
+use super::peer::Peer;
 use super::verdict::Breach;
 use crate::service::chat::message::Message;
 

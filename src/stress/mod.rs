@@ -9,6 +9,7 @@
 
 pub mod arena;
 mod callers;
+pub mod fault;
 mod holders;
 pub mod hostile;
 mod irc;

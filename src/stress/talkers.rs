@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
-use super::peer::{Fault, Peer, compare};
+use super::fault::Fault;
+use super::peer::{Peer, compare};
 use super::sockets::Sockets;
 use super::verdict::Breach;
 use crate::failure::time;

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::peer::Fault;
+use super::fault::Fault;
 use crate::failure::cause;
 
 /// Whether the server has kept its promise, and the figure that decided; or why not.

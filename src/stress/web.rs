@@ -2,7 +2,8 @@
 //! answer.
 
 use super::arena::Arena;
-use super::peer::{Fault, Peer};
+use super::fault::Fault;
+use super::peer::Peer;
 use super::verdict::Breach;
 use crate::load::http::framing::{Framing, Head, Known, Part};
 use crate::load::http::request;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::report::numbers::{bytes, count};
 use crate::stress::arena::{Arena, Protocol};
-use crate::stress::peer::{Fault, Peer, compare};
+use crate::stress::fault::Fault;
+use crate::stress::peer::{Peer, compare};
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
 

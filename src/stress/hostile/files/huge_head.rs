@@ -2,7 +2,7 @@
 
 use crate::report::numbers::bytes;
 use crate::stress::arena::{Arena, Protocol};
-use crate::stress::peer::Fault;
+use crate::stress::fault::Fault;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::web::Browser;
 use crate::stress::{Hostile, Needs};

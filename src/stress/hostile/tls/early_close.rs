@@ -8,8 +8,8 @@ pub const EARLY_CLOSE: Hostile = Hostile {
     name: "early-close",
     fault: "a server that takes close_notify for an error, or does not look for it, drops what it \
             owes, or hangs",
-    does: "says close_notify in place of a hello (with FIN: unauthenticated, it counts for nothing), behind the handshake, and behind megabytes that it \
-           has not begun to hear",
+    does: "says close_notify in place of a hello (with FIN: unauthenticated, it counts for nothing), \
+           behind the handshake, and behind megabytes that it has not begun to hear",
     holds: "the connection ends each time, behind all that was owed",
     seen_in: "TLS 1.2, which demanded that pending writes be discarded (RFC 5246, 7.2.1; TLS 1.3 does \
               not)",

@@ -1,7 +1,8 @@
 //! Who speaks TLS where nobody does.
 
 use crate::stress::arena::{Arena, Protocol};
-use crate::stress::peer::{Fault, compare};
+use crate::stress::fault::Fault;
+use crate::stress::peer::compare;
 use crate::stress::verdict::{Breach, Outcome};
 use crate::stress::{Hostile, Needs};
 

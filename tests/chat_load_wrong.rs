@@ -85,6 +85,17 @@ on_both_engines! {
         assert_eq!(outcome.tally.messages, 11, "{:?}", outcome.tally);
     }
 
+    fn a_server_that_falls_silent_has_lost_everybody_and_no_line_counts_that_was_missed(engine) {
+        let silence = Duration::from_secs(3);
+        let server = Server::start(engine, Irc::of(Temper::Stalls(silence)));
+        let party = Party { patience: silence / 6, ..room(server.address) };
+        let outcome = load(&party, Pace::default(), Some(200.0), 200);
+        assert_eq!(outcome.faults.total(), 3, "{:?}", outcome.faults);
+        let heard = outcome.tally.messages / 2;
+        assert_eq!((outcome.tally.lines, outcome.times.last.len()), (heard, heard));
+        assert!(heard < 200 && outcome.faults.unanswered > 0, "{heard}");
+    }
+
     fn what_comes_too_much_at_the_end_is_seen(engine) {
         let server = Server::start(engine, Irc::of(Temper::Duplicates));
         // The line is the last one.

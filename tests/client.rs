@@ -282,6 +282,18 @@ fn a_full_disk_is_told_in_one_line() {
     host.join();
 }
 
+#[test]
+fn input_that_the_server_has_never_taken_is_told_of() {
+    let host = Host::of(drop);
+    let mut talker = Talker::start(host.address, &[]);
+    host.join();
+    talker.say(b"hi\n");
+    drop(talker.0.stdin.take());
+    let (code, complaint) = talker.end();
+    assert_eq!(code, Some(1), "{complaint}");
+    assert!(complaint.contains("before it had taken all input (3 bytes were sent)"), "{complaint}");
+}
+
 on_both_engines! {
     fn a_message_comes_back_as_it_was(engine) {
         let server = Process::start(engine, &[]);

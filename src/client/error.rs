@@ -49,6 +49,8 @@ impl Error {
     pub(super) fn broken(error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Error::Truncated,
+            // What shutdown(2) calls one that was reset.
+            io::ErrorKind::NotConnected => Error::Broken(io::ErrorKind::ConnectionReset.into()),
             // One with words of its own has them from TLS.
             _ if error.get_ref().is_some() => Error::Tls(error.to_string()),
             _ => Error::Broken(error),

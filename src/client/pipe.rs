@@ -72,8 +72,17 @@ fn send(mut input: File, sender: &mut Sender, progress: &Progress) -> Result<(),
         let read = input.read(&mut chunk);
         progress.waiting_for_input.store(false, Ordering::SeqCst);
         match read {
-            // A server that has closed already need not be told.
-            Ok(0) => return sender.end().or(Ok(())),
+            Ok(0) => {
+                let sent = progress.sent.load(Ordering::SeqCst);
+                return match sender.end() {
+                    // It was reset: what was sent last came to nobody.
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected && sent > 0 => {
+                        Err(Error::ClosedEarly(sent))
+                    }
+                    // A server that has closed already need not be told.
+                    _ => Ok(()),
+                };
+            }
             Ok(n) => {
                 sender.write_all(&chunk[..n]).map_err(|error| match error.kind() {
                     io::ErrorKind::TimedOut => Error::Broken(error),

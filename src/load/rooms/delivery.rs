@@ -134,14 +134,17 @@ impl Rooms {
         }
     }
 
-    /// Forgets lines that all have heard. Their talker may go on.
+    /// Forgets lines that nobody is to hear any more, and counts those that all have heard. Their talker
+    /// may go on.
     pub(super) fn finish(&mut self, room: usize, nth: usize) {
         let talker = &mut self.rooms[room].talkers[nth];
         while let Some(line) = talker.lines.pop_front_if(|line| line.waiting == 0) {
             talker.done += 1;
-            self.tally.lines += 1;
-            // Without a schedule it was due when it was sent.
-            self.times.last.saturating_record(self.now.saturating_sub(line.due));
+            if !line.missed {
+                self.tally.lines += 1;
+                // Without a schedule it was due when it was sent.
+                self.times.last.saturating_record(self.now.saturating_sub(line.due));
+            }
             self.spare.push(line.bytes);
         }
         self.ready.push(room * self.size + nth);

@@ -133,6 +133,14 @@ impl Rooms {
             };
             self.lose(index, Kind::Refused, detail);
         }
+        // Nothing more is due to who is left alone.
+        for index in 0..self.members.len() {
+            let member = &self.members[index];
+            if self.size > 1 && member.is_there() && self.rooms[member.room].present == 1 {
+                let detail = "all others of its room are lost, and it hears nobody".into();
+                self.lose(index, Kind::Lost, detail);
+            }
+        }
     }
 
     /// Lines that are due to a member.
@@ -167,6 +175,7 @@ impl Rooms {
                 let talker = &mut self.rooms[at].talkers[nth];
                 let line = talker.line(number).expect("what is due is on its way");
                 line.waiting -= 1;
+                line.missed = true;
                 self.awaited -= 1;
                 self.faults.unanswered += 1;
             }

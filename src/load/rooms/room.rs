@@ -46,6 +46,8 @@ pub struct Line {
     pub sent: u64,
     /// Members that have not heard it.
     pub waiting: usize,
+    /// Somebody was lost who should have heard it.
+    pub missed: bool,
 }
 
 /// What ends a line.

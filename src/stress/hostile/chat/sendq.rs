@@ -31,8 +31,8 @@ const FEW: usize = 5;
 /// Bytes of the text of a line: some servers cut what is longer than that.
 const TEXT: usize = 380;
 
-/// What may be said until who does not read has to be gone: many times what kernels keep.
-const MOST: usize = 48 << 20;
+/// With less than this it cannot be told: kernels and queues may keep it.
+const LEAST: usize = 16 << 20;
 
 fn visit(arena: &Arena) -> Outcome {
     let own = arena.own_if_ours("--flood off --backlog-bytes 64KiB")?;
@@ -48,18 +48,17 @@ fn visit(arena: &Arena) -> Outcome {
     let mut speaker = members.remove(0);
     let (since, mut said, mut left) = (Instant::now(), 0, None);
     while left.is_none() {
-        if said * TEXT > MOST {
-            return Err(Breach::broken(format!(
-                "{} were said in the room, and who does not read is there still",
-                bytes((said * TEXT) as f64)
-            )));
-        }
         if since.elapsed() > arena.patience {
-            return Err(Breach::skipped(format!(
-                "the server hears {} lines in {}: too few to fill a queue",
-                count(said as u64),
-                time(arena.patience)
-            )));
+            let enough = said * TEXT > LEAST;
+            let (said, time) = (bytes((said * TEXT) as f64), time(arena.patience));
+            return Err(match enough {
+                true => Breach::broken(format!(
+                    "{said} were said in the room in {time}, and who does not read is there still"
+                )),
+                false => Breach::skipped(format!(
+                    "the server hears {said} in {time}: too little to fill a queue"
+                )),
+            });
         }
         for number in said..said + batch {
             speaker.begin(&format!("PRIVMSG {room} :{}", text(number)));

@@ -181,7 +181,7 @@ fn a_foreign_server_is_not_asked_for_our_options() {
     let text = told(&output);
     assert!(output.status.success(), "{text}");
     assert!(
-        text.contains("skip  beyond-cap         it needs a server of its own with --max-clients 4"),
+        text.contains("skip  beyond-cap         it starts a server with --max-clients 4"),
         "{text}"
     );
     assert!(text.contains("pass  sigterm"), "{text}");

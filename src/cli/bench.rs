@@ -448,10 +448,7 @@ fn contestant(text: &str) -> Result<Contestant, String> {
         .split_once('=')
         .filter(|(name, command)| !name.trim().is_empty() && !command.trim().is_empty())
         .ok_or("it is NAME=COMMAND, as in mine='./my-server {port}'")?;
-    if !command.contains("{port}") {
-        return Err("the command has no {port}, where a free port is put in".into());
-    }
-    Ok(Contestant { name: name.trim().into(), command: command.trim().into() })
+    Ok(Contestant { name: name.trim().into(), command: units::command(command.trim())? })
 }
 
 fn precision(text: &str) -> Result<f64, String> {

@@ -69,7 +69,7 @@ pub struct Load {
     #[arg(required_unless_present = "server", value_parser = parse::<Target>)]
     target: Option<Target>,
     /// Start this server first, and end it afterwards; {port} stands for a free port of 127.0.0.1
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "pid"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["target", "pid"], value_parser = units::command)]
     server: Option<String>,
     /// Load the server that --server starts over UDP
     #[arg(long, requires = "server", conflicts_with = "target")]

@@ -28,7 +28,7 @@ use report::{Report, Row, listed};
 use super::interrupt::stop_on_ctrl_c;
 use super::progress::Progress;
 use super::tls::Trust;
-use super::{Failure, output, units};
+use super::{Failure, misused, output, units};
 
 /// Good clients of a mix.
 const GOOD: usize = 1000;
@@ -62,8 +62,14 @@ pub struct Stress {
     ///
     /// Clients that need a server of their own, to stop it or to take all it has, start another one.
     /// Signals go to the first process: begin with `exec`, as in 'exec ./my-server {port}'.
-    #[arg(long, value_name = "COMMAND", conflicts_with = "target")]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "target", value_parser = units::command)]
     server: Option<String>,
+    /// The server that --server starts speaks IRC
+    #[arg(long, requires = "server", conflicts_with = "expect")]
+    irc: bool,
+    /// The server that --server starts speaks HTTP, and has the file PATH, as in /file
+    #[arg(long, value_name = "PATH", requires = "server", conflicts_with_all = ["irc", "expect"])]
+    http: Option<String>,
     /// Its process, whose memory, descriptors, threads and CPU time are looked at, and whose limits are
     /// lowered for a while
     #[arg(long, value_name = "PID", requires = "target",
@@ -152,6 +158,12 @@ impl Stress {
         if self.list {
             return super::print(listed().as_bytes());
         }
+        if self.mix && self.expect == Expect::None {
+            misused(
+                "stress",
+                "--mix needs good clients, and those a server that answers; leave out --expect none",
+            );
+        }
         output::check(&[&self.json])?;
         let watch = Arc::new(Watch::new());
         stop_on_ctrl_c(&watch)?;
@@ -160,35 +172,69 @@ impl Stress {
         let site = Site::new(sizes, self.seed)
             .map_err(|error| format!("cannot make files to serve: {}", cause(&error)))?;
         let mut report = Report::new(&self)?;
-        for place in self.places(site.root()) {
+        let mut named = self.only.clone();
+        let places = self.places(site.root());
+        for (place, number) in places.iter().zip(1..) {
             if watch.stop.load(Ordering::Relaxed) {
                 break;
             }
-            self.visit(&place, &watch, &mut report)?;
+            let is_last = number == places.len();
+            self.visit(place, &watch, &mut report, &mut named, is_last)?;
         }
         report.end(watch.stop.load(Ordering::Relaxed))
     }
 
-    fn visit(&self, place: &Place, watch: &Arc<Watch>, report: &mut Report) -> Result<(), Failure> {
+    /// Takes those out of `named` who can visit this place, and says at the last one why the others
+    /// could visit none.
+    fn visit(
+        &self,
+        place: &Place,
+        watch: &Arc<Watch>,
+        report: &mut Report,
+        named: &mut Vec<&'static Hostile>,
+        is_last: bool,
+    ) -> Result<(), Failure> {
         let (arena, mut started) = self.arena(place, watch)?;
         TcpStream::connect_timeout(&arena.server, self.timeout).map_err(|error| {
             format!("cannot connect to {}: {}; start the server first", place.name, cause(&error))
         })?;
+        match arena.is_served() {
+            Err(Breach::Broken(why)) => {
+                return Err(format!(
+                    "{} is none of the servers {}: {why}; --help says how others are visited",
+                    place.name,
+                    arena.protocol.named()
+                )
+                .into());
+            }
+            Err(Breach::Interrupted) => return Ok(()),
+            Ok(()) | Err(Breach::Skipped(_)) => {}
+        }
         report.arrive(place, &arena, started.as_ref())?;
+        let lack = |hostile: &Hostile| match self.mix && hostile.needs.alone {
+            true => Some("it takes all there is, or ends the server: not in a mix".into()),
+            false => hostile.needs.lack_in(&arena),
+        };
+        named.retain(|hostile| lack(hostile).is_some());
         let asked = |hostile: &&'static Hostile| {
             (self.only.is_empty() || self.only.iter().any(|one| one.name == hostile.name))
-                && hostile.needs.are_met_by(&arena)
+                && lack(hostile).is_none()
         };
-        if self.mix {
-            let asked = ALL.iter().filter(asked).filter(|hostile| !hostile.needs.alone);
-            return self.mix(place, &arena, started, asked.collect(), report);
-        }
         let row = |hostile: &Hostile, took| Row {
             client: hostile.name,
             holds: hostile.holds,
             again: self.again(place, &format!("--only {}", hostile.name)),
             took,
         };
+        if is_last {
+            for hostile in named.iter() {
+                let why = Breach::skipped(lack(hostile).unwrap_or_default());
+                report.add(place, &arena, row(hostile, Duration::ZERO), Err(why))?;
+            }
+        }
+        if self.mix {
+            return self.mix(place, &arena, started, ALL.iter().filter(asked).collect(), report);
+        }
         let mut asked = ALL.iter().filter(asked);
         while let Some(hostile) = asked.next() {
             let progress = Progress::new();

@@ -55,6 +55,14 @@ pub fn stack(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A command that starts a server.
+pub fn command(text: &str) -> Result<String, String> {
+    match text.contains("{port}") {
+        true => Ok(text.into()),
+        false => Err("the command has no {port}, where a free port is put in".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

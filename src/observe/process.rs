@@ -83,6 +83,23 @@ impl ProcessTree {
         self.members.iter().map(|member| member.pid)
     }
 
+    /// Whether one of its processes has the socket that listens on this TCP port of this machine; nothing
+    /// where that cannot be seen: the server is elsewhere, or somebody else's.
+    pub fn listens_on(&self, port: u16) -> Option<bool> {
+        let sockets = listeners(port);
+        if sockets.is_empty() {
+            return None;
+        }
+        for pid in self.pids() {
+            let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+            let mut links = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
+            if links.any(|link| sockets.iter().any(|socket| link.as_os_str() == &socket[..])) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
     /// CPU time in user mode and in the kernel, one system call for each process (0.3 µs, and for
     /// 10,000 threads 0.5 ms: the kernel adds them up). It never goes back: a process that has ended
     /// keeps its last reading until the next refresh.
@@ -214,6 +231,18 @@ fn parse(pid: Pid, stat: &str) -> Option<Process> {
     let second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
     let waited_for = Duration::from_secs_f64(ticks.max(0) as f64 / second as f64);
     Some(Process { pid, parent: Pid::from_raw(i32::try_from(parent).ok()?), waited_for })
+}
+
+/// The sockets that listen on a TCP port, as links to them are spelled (proc(5), /proc/net/tcp).
+fn listeners(port: u16) -> Vec<String> {
+    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")));
+    let port = format!(":{port:04X}");
+    let socket = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let listens = columns.get(1)?.ends_with(&port) && *columns.get(3)? == "0A";
+        listens.then(|| Some(format!("socket:[{}]", columns.get(9)?)))?
+    };
+    tables.iter().flatten().flat_map(|table| table.lines()).filter_map(socket).collect()
 }
 
 #[cfg(test)]

@@ -33,6 +33,18 @@ pub enum Protocol {
     Other,
 }
 
+impl Protocol {
+    /// "that speak IRC", of servers.
+    pub fn named(self) -> &'static str {
+        match self {
+            Protocol::Echo => "that echo",
+            Protocol::Chat => "that speak IRC",
+            Protocol::Files => "that speak HTTP",
+            Protocol::Other => "of any kind",
+        }
+    }
+}
+
 /// A server, and how its visitors behave.
 pub struct Arena {
     /// Where it listens.
@@ -261,6 +273,11 @@ impl Arena {
             }
             self.pause(Duration::from_millis(5))?;
         }
+    }
+
+    /// Whether anybody is served at all, as this protocol has it, before somebody hostile comes.
+    pub fn is_served(&self) -> Result<(), Breach> {
+        self.serves_one()
     }
 
     /// Whether somebody new is served.

@@ -82,9 +82,14 @@ impl Needs {
         Needs { alone: true, ..self }
     }
 
-    /// Whether it can visit `arena` at all.
-    pub fn are_met_by(&self, arena: &Arena) -> bool {
-        let speaks = self.protocol.is_none_or(|protocol| protocol == arena.protocol);
-        speaks && (!self.tls || arena.secure.is_some())
+    /// Why it cannot visit `arena` at all, if it cannot.
+    pub fn lack_in(&self, arena: &Arena) -> Option<String> {
+        match self.protocol {
+            Some(protocol) if protocol != arena.protocol => {
+                Some(format!("it visits servers {}", protocol.named()))
+            }
+            _ if self.tls && arena.secure.is_none() => Some("it visits servers of TLS".into()),
+            _ => None,
+        }
     }
 }

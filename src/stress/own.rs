@@ -68,14 +68,15 @@ impl Arena {
 
     /// One more server of this kind, as [`Arena::on_own`] has it.
     pub(super) fn own(&self, prefix: &str, options: &str) -> Result<Own, Breach> {
+        if !options.is_empty() && !self.starter.as_ref().is_some_and(|starter| starter.is_ours) {
+            return Err(Breach::skipped(format!(
+                "it starts a server with {options}, which only ours are known to take; visit them with \
+                 --engine"
+            )));
+        }
         let starter = self.starter.as_ref().ok_or_else(|| {
             Breach::skipped("it needs a server of its own; start it with --server 'COMMAND {port}'")
         })?;
-        if !starter.is_ours && !options.is_empty() {
-            return Err(Breach::skipped(format!(
-                "it needs a server of its own with {options}, as ours have it"
-            )));
-        }
         let command = match (starter.command.strip_prefix("exec "), prefix) {
             (_, "") => starter.command.clone(),
             (Some(rest), _) => format!("exec {prefix} {rest}"),

@@ -14,7 +14,7 @@ use socklab::stress::Starter;
 use socklab::stress::arena::{Arena, Protocol};
 use socklab::tls::{Connector, client};
 
-use super::super::Failure;
+use super::super::{Failure, misused};
 use super::{EngineName, Expect, ServiceName, Stress};
 
 /// Files that our servers of files have: what fits into an answer at once, and what does not.
@@ -41,7 +41,7 @@ enum Host {
     /// Somebody's.
     Given(Target),
     /// One that is started.
-    Started { command: String, tls: bool, is_ours: bool },
+    Started { command: String, tls: bool, path: Option<String>, is_ours: bool },
 }
 
 impl Stress {
@@ -87,16 +87,23 @@ impl Stress {
 
     /// A server that somebody says how to start.
     fn foreign(&self, command: &str) -> Place {
-        let (expect, protocol) = match self.expect {
-            Expect::Echo => ("", Protocol::Echo),
-            Expect::None => (" --expect none", Protocol::Other),
+        let (speaks, protocol) = match (self.irc, &self.http, self.expect) {
+            (true, _, _) => (" --irc".into(), Protocol::Chat),
+            (_, Some(path), _) => (format!(" --http {}", quoted(path)), Protocol::Files),
+            (_, _, Expect::Echo) => (String::new(), Protocol::Echo),
+            (_, _, Expect::None) => (" --expect none".into(), Protocol::Other),
         };
         let over = if self.tls { " --tls" } else { "" };
         Place {
             name: command.into(),
-            arguments: format!("--server {}{over}{expect}", quoted(command)),
+            arguments: format!("--server {}{over}{speaks}", quoted(command)),
             protocol,
-            host: Host::Started { command: command.into(), tls: self.tls, is_ours: false },
+            host: Host::Started {
+                command: command.into(),
+                tls: self.tls,
+                path: self.http.clone(),
+                is_ours: false,
+            },
         }
     }
 
@@ -112,14 +119,13 @@ impl Stress {
                 target.path.clone().map(|path| (target.authority(), path)),
                 target.tls,
             ),
-            Host::Started { command, tls, is_ours } => {
+            Host::Started { command, tls, path, is_ours } => {
                 let launcher = Launcher::new(std::env::current_exe()?);
                 let started = launcher.start(&place.name, command, None)?;
                 let mut options = self.trust.options(0);
                 options.insecure |= options.ca.is_none() && options.pin.is_none();
                 let secure = tls.then(|| secure(&options, "127.0.0.1")).transpose()?;
-                let page = (place.protocol == Protocol::Files)
-                    .then(|| (started.address().to_string(), format!("/{}.bin", SIZES[0])));
+                let page = path.clone().map(|path| (started.address().to_string(), path));
                 let process = ProcessTree::of(started.pid())?;
                 let arena = Arena {
                     process: Some(Mutex::new(process)),
@@ -138,10 +144,16 @@ impl Stress {
             secure.check(server, self.timeout, &watch.stop)?;
         }
         let process = match self.pid {
-            Some(pid) => Some(Mutex::new(
-                ProcessTree::of(Pid::from_raw(pid))
-                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?,
-            )),
+            Some(pid) => {
+                let tree = ProcessTree::of(Pid::from_raw(pid))
+                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?;
+                if tree.listens_on(server.port()) == Some(false) {
+                    let port = server.port();
+                    let why = format!("process {pid} does not listen on port {port}; check --pid");
+                    misused("stress", why);
+                }
+                Some(Mutex::new(tree))
+            }
             None => None,
         };
         let arena = self.bare_arena(server, secure, place.protocol, page, watch);
@@ -177,12 +189,15 @@ impl Place {
     fn ours(engine: EngineName, service: ServiceName, tls: bool, root: &Path) -> Place {
         let value = |value: clap::builder::PossibleValue| value.get_name().to_owned();
         let engine = value(engine.to_possible_value().expect("none is hidden"));
-        let (name, protocol, options) = match service {
-            ServiceName::Echo => ("echo", Protocol::Echo, String::new()),
-            ServiceName::Chat => ("chat", Protocol::Chat, String::new()),
-            ServiceName::Files => {
-                ("files", Protocol::Files, format!(" --root '{}' --writable", root.display()))
-            }
+        let (name, protocol) = match service {
+            ServiceName::Echo => ("echo", Protocol::Echo),
+            ServiceName::Chat => ("chat", Protocol::Chat),
+            ServiceName::Files => ("files", Protocol::Files),
+        };
+        let has_files = protocol == Protocol::Files;
+        let options = match has_files {
+            true => format!(" --root {} --writable", quoted(&root.to_string_lossy())),
+            false => String::new(),
         };
         let over = if tls { " --tls" } else { "" };
         Place {
@@ -195,6 +210,7 @@ impl Place {
                      --port {{port}} -q{over}{options}"
                 ),
                 tls,
+                path: has_files.then(|| format!("/{}.bin", SIZES[0])),
                 is_ours: true,
             },
         }

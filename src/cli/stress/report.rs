@@ -152,10 +152,12 @@ impl Report {
 
     pub fn end(self, interrupted: bool) -> Result<(), Failure> {
         let [passed, failed, skipped] = self.counts;
-        self.say(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"))?;
+        let end = if interrupted { "; interrupted" } else { "" };
+        self.say(&format!("{passed} passed, {failed} failed, {skipped} skipped{end}\n"))?;
         let exit = |status, text: String| Err(Exit { status, text }.into());
         if failed > 0 {
-            return exit(BROKEN, format!("{failed} of {} promises were broken", passed + failed));
+            let were = if failed == 1 { "promise was" } else { "promises were" };
+            return exit(BROKEN, format!("{failed} {were} broken of {}", passed + failed));
         }
         if interrupted {
             return exit(INTERRUPTED, String::new());

@@ -53,7 +53,14 @@ impl Rooms {
             let nth = talker.begun - talker.before;
             let due = self.pace.schedule.map_or(self.now, |schedule| schedule.due(turn, nth));
             let head = talker.head.len();
-            talker.lines.push_back(Line { bytes, head, due, sent: self.now, waiting: hearers, missed: false });
+            talker.lines.push_back(Line {
+                bytes,
+                head,
+                due,
+                sent: self.now,
+                waiting: hearers,
+                missed: false,
+            });
             talker.begun += 1;
         }
         let (lines, more) = (talker.begun - begun, talker.begun < talker.goal);

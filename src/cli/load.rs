@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
+use log::warn;
 use nix::unistd::Pid;
 use socklab::load::condition::Condition;
 use socklab::load::driver::{Length, Party};
@@ -238,10 +239,19 @@ impl Load {
             (None, None) => return Err("there is no target".into()),
         };
         let mut observed = match self.pid {
-            Some(pid) => Some(
-                ProcessTree::of(Pid::from_raw(pid))
-                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?,
-            ),
+            Some(pid) => {
+                let tree = ProcessTree::of(Pid::from_raw(pid))
+                    .map_err(|error| format!("cannot observe the server: {error}; check --pid"))?;
+                if self.transport() == Transport::Tcp
+                    && tree.listens_on(address.port()) == Some(false)
+                {
+                    let port = address.port();
+                    warn!(
+                        "--pid: process {pid} does not listen on port {port}; it is reported all the same"
+                    );
+                }
+                Some(tree)
+            }
             None => None,
         };
         let page = match self.path() {

@@ -58,6 +58,14 @@ in_every_way! {
 }
 
 on_both_engines! {
+    fn who_does_not_read_leaves_with_the_word_for_it(engine) {
+        let engine = engine.to_string();
+        let target = ["--engine", &engine, "--service", "chat", "--timeout", "20s"];
+        let (_, verdict, figure) = visit(&target, &["sendq"]).remove(0);
+        assert_eq!(verdict, "pass", "{figure}");
+        assert!(figure.ends_with("(\"SendQ exceeded\")"), "{figure}");
+    }
+
     fn every_service_outlasts_those_who_speak_tls(engine) {
         let over_tls = ALL.iter().filter(|hostile| hostile.needs.tls);
         let names: Vec<&str> = over_tls.map(|hostile| hostile.name).collect();

@@ -248,6 +248,7 @@ impl Server {
                 output: Output::new(self.limits.chunk()).with_files(Files::Send),
                 want: Want::Read,
                 drained: false,
+                overflowed: false,
             }),
             service: place,
             mailbox: service.takes_mail().then(|| Mailbox::new(self.counters.clone())),
@@ -362,6 +363,7 @@ impl Server {
                 }
             };
             want = match read {
+                Ok(0) if connection.is_cut_off() => return Ok(End::Finished),
                 Ok(0) => {
                     explain!(
                         "{}: read 0 bytes: its peer has closed its sending half (FIN)",
@@ -438,6 +440,7 @@ impl Server {
                 return Ok(talk.want);
             }
             talk.drained |= matches!(news, News::Drain);
+            talk.overflowed |= matches!(news, News::Overflow);
             let (mail, sent) = self.say(connection, &mut talk, news);
             let (want, drained) = (talk.want, talk.drained);
             // The lock goes before it sleeps: a receiver may be posting to this one.

@@ -50,6 +50,8 @@ pub struct Talk {
     pub want: Want,
     /// The session was told that the server is stopping.
     pub drained: bool,
+    /// It was told that its mail is too much.
+    pub overflowed: bool,
 }
 
 impl Connection {
@@ -66,6 +68,11 @@ impl Connection {
             0 => Ok(()),
             _ => Err(self.stream.take_error()?.unwrap_or(io::ErrorKind::BrokenPipe.into())),
         }
+    }
+
+    /// Whether it was cut off, or is about to be, whatever its peer says: an end that is read is ours.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.cut.get(), Some(End::Slow | End::Grace))
     }
 
     /// It does not read its mail: it has until then to take what waits.

@@ -16,6 +16,7 @@ use super::connection::{Connection, Talk};
 use super::{Door, Server, Socket, WAKE_AGAIN};
 use crate::engine::journal::{Departure, End};
 use crate::engine::{LINGER_STOPPING, News, all_sent, explain};
+use crate::session::Want;
 
 /// How long threads may take to leave once their sockets were shut.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -66,8 +67,12 @@ impl Server {
         let end = connection.cut.get().unwrap_or(&end);
         let why = end.why();
         let mail = {
-            let Talk { session, output, .. } = &mut *connection.talk();
+            let Talk { session, output, want, overflowed, .. } = &mut *connection.talk();
             output.clear();
+            if matches!(end, End::Slow) && *want != Want::Close && !*overflowed {
+                // Its last words reach nobody, but others may have to hear of it.
+                News::Overflow.tell(&mut **session, output);
+            }
             News::End(&why).tell(&mut **session, output);
             output.take_mail()
         };

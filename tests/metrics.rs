@@ -2,14 +2,18 @@
 
 mod support;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use socklab::engine::Engine;
 use support::metrics::{ask, ask_again, becomes, scrape, value};
-use support::{PATIENCE, Process, connect, echoes, eventually, finish, on_both_engines};
+use support::tree::Tree;
+use support::{PATIENCE, Process, connect, echoes, eventually, fill, finish, on_both_engines};
 
 const ECHO: &str = "service=\"echo\"";
 const METRICS: &str = "service=\"metrics\"";
@@ -262,6 +266,24 @@ on_both_engines! {
         assert!(told(&format!("{engine} engine: ")) > 0, "{log}");
         assert_eq!(told("loop: ") > 0, engine == Engine::Poll, "{log}");
         assert_eq!((told("5000 B in, 5000 B out; finished"), told("lines were lost")), (8, 0), "{log}");
+    }
+
+    fn a_server_that_is_stopping_has_its_figures_logged_too(engine) {
+        let tree = Tree::new();
+        let log = File::create(tree.at("log")).unwrap();
+        let server =
+            Process::spawn(Process::command(engine, &["--grace", "1h"]).stderr(Stdio::from(log)));
+        let mut blocked = server.connect();
+        fill(&mut blocked);
+        server.signal(Signal::SIGTERM);
+        eventually("nobody accepts any more", || server.status("Threads") <= 2);
+        // While it still looks every few milliseconds whether all have noticed, it would hear anything.
+        thread::sleep(Duration::from_millis(200));
+        server.signal(Signal::SIGUSR1);
+        eventually("the figures are logged", || {
+            let log = String::from_utf8(tree.read("log")).unwrap();
+            log.contains("echo: 1 open of 1 accepted")
+        });
     }
 
     fn thousands_of_signals_do_not_hide_the_one_to_stop(engine) {

@@ -21,6 +21,9 @@ use crate::session::Want;
 /// How long threads may take to leave once their sockets were shut.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// The longest sleep while draining: the signal that has the figures logged wakes nobody there.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
 impl Server {
     /// All is said, and the peer may still be sending: our end closes first, and what still comes
     /// is thrown away until its end does.
@@ -151,7 +154,7 @@ impl Server {
             if acceptors.is_empty() && table.seats == 0 || now >= deadline + LEAVE {
                 return;
             }
-            let waited = self.left.wait_timeout(table, look_again - now);
+            let waited = self.left.wait_timeout(table, LOOK_UP.min(look_again - now));
             table = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

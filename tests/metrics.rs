@@ -58,6 +58,23 @@ on_both_engines! {
         assert!(value(&scrape(at), "socklab_connections_open", &[METRICS]) >= 1.0);
     }
 
+    fn what_is_thrown_away_after_the_last_word_is_counted_too(engine) {
+        // A read takes no more than that, so it hears the last word long before the end.
+        let arguments = ["chat", "--backlog-bytes", "4KiB", "--metrics", "127.0.0.1:0"];
+        let mut command = Process::command(engine, &arguments);
+        let server = Process::spawn(command.stderr(Stdio::piped()));
+        let mut client = server.connect();
+        client.write_all(&[&b"QUIT\r\n"[..], &[b'x'; 10_000]].concat()).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+        drop(client);
+        let labels = ["service=\"chat\""];
+        becomes(server.metrics[0], "socklab_connections_ended_total", &labels, 1.0);
+        let page = scrape(server.metrics[0]);
+        assert_eq!(value(&page, "socklab_received_bytes_total", &labels), 10_006.0);
+        let log = server.log();
+        assert!(log.contains(": 10006 B in, "), "{log}");
+    }
+
     fn ends_are_counted_by_reason(engine) {
         let server = start(engine, &["--idle-timeout", "200ms"]);
         let _idle = server.connect();

@@ -374,8 +374,7 @@ impl Server {
                 }
                 Ok(n) => {
                     explain!("{}: awake, read {n} bytes; its session is told", connection.id);
-                    *received += n as u64;
-                    self.counters.services[connection.service].received.add(n as u64);
+                    self.count_received(connection, received, n);
                     patience.renew();
                     let want = self.tell(connection, News::Receive(&input.bytes()[..n]))?;
                     if n == input.bytes().len() && n < most {
@@ -414,9 +413,14 @@ impl Server {
         }
         connection.over.store(true, Ordering::Relaxed);
         if !eof {
-            self.finish(connection, input.bytes())?;
+            self.finish(connection, input.bytes(), received)?;
         }
         Ok(End::Finished)
+    }
+
+    fn count_received(&self, connection: &Connection, received: &mut u64, n: usize) {
+        *received += n as u64;
+        self.counters.services[connection.service].received.add(n as u64);
     }
 
     /// Tells the session what happened, sends what it says, hands on its mail; and again while it

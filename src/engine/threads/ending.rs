@@ -27,7 +27,12 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 impl Server {
     /// All is said, and the peer may still be sending: our end closes first, and what still comes
     /// is thrown away until its end does.
-    pub(super) fn finish(&self, connection: &Connection, input: &mut [u8]) -> Result<(), End> {
+    pub(super) fn finish(
+        &self,
+        connection: &Connection,
+        input: &mut [u8],
+        received: &mut u64,
+    ) -> Result<(), End> {
         // A peer with which its session has given up is not waited for when it takes nothing more.
         let linger = self.limits.linger;
         let most = if connection.cut.get().is_some() { linger.min(self.idle) } else { self.idle };
@@ -59,7 +64,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
-                Ok(_) => {}
+                Ok(n) => self.count_received(connection, received, n),
             }
         }
     }

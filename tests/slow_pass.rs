@@ -18,11 +18,17 @@ const BOUND: Duration = Duration::from_secs(2);
 /// An echo that falls asleep where it must not.
 struct Sleeper(&'static str);
 
+/// The name of one that does so before there is a session, in the loop.
+const SLOW_TO_ACCEPT: &str = "slow to accept";
+
 /// What it is told that makes it sleep: the first byte of a message.
 const SLEEP: u8 = b'z';
 
 impl Service for Sleeper {
     fn accept(&self, _peer: SocketAddr, _id: ConnectionId) -> Box<dyn Session> {
+        if self.0 == SLOW_TO_ACCEPT {
+            thread::sleep(BOUND + Duration::from_millis(200));
+        }
         Box::new(Sleeper(self.0))
     }
 
@@ -62,8 +68,12 @@ impl Log for Kept {
 
 /// Warnings that name this service.
 fn warnings(service: &str) -> Vec<String> {
+    warnings_with(&format!("({service})"))
+}
+
+fn warnings_with(words: &str) -> Vec<String> {
     let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.iter().filter(|line| line.contains(&format!("({service})"))).cloned().collect()
+    kept.iter().filter(|line| line.contains(words)).cloned().collect()
 }
 
 fn start(engine: Engine, name: &'static str, slow_pass: Option<Duration>) -> Server {
@@ -96,6 +106,15 @@ on_both_engines! {
         let peer = guilty.local_addr().unwrap();
         assert!(told.contains(&format!("ms to tell #2 {peer} ({name}): receive")), "{told}");
         assert!(told.contains("more than 2000 ms (--slow-pass)"), "{told}");
+    }
+
+    fn who_is_let_in_after_a_long_time_is_not_to_blame(engine) {
+        let server = start(engine, SLOW_TO_ACCEPT, Some(BOUND));
+        echoes(&mut server.connect(), b"at last");
+        if engine == Engine::Poll {
+            eventually("it is told", || !warnings_with(" ms to accept callers, ").is_empty());
+        }
+        assert_eq!(warnings(SLOW_TO_ACCEPT), [""; 0]);
     }
 
     fn nothing_is_told_where_nothing_is_slow(engine) {

@@ -66,6 +66,9 @@ const EVENTS: usize = 1024;
 /// Callers accepted from one listener before the connected clients get their turns again.
 const ACCEPT_BATCH: usize = 128;
 
+/// What it is called where that took long: whoever is told something next is not to blame.
+const ACCEPTING: &str = "to accept callers";
+
 /// Passes for which mail is held while there is news: others who talk at the same time add to it, and
 /// a write for several lines costs hardly more than one for each.
 const MOST_HELD: u32 = 4;
@@ -236,7 +239,9 @@ impl Server {
             for event in &events {
                 self.note(event, stop);
             }
-            stop.log_if_asked();
+            if stop.log_if_asked() {
+                self.watch.end_step(Step::Do("to log what was counted"));
+            }
             if stop.requested() && self.deadline.is_none() {
                 self.drain();
             }
@@ -360,6 +365,7 @@ impl Server {
                         }
                     },
                 }
+                self.watch.end_step(Step::Do(ACCEPTING));
             }
         }
     }
@@ -418,6 +424,7 @@ impl Server {
             explain!("that was the last seat: further callers wait in the kernel's queue");
             self.counters.full.count(1);
         }
+        self.watch.end_step(Step::Do(ACCEPTING));
         self.tell(id, News::Open);
     }
 
@@ -439,7 +446,9 @@ impl Server {
         self.counters.services[usize::from(connection.service)].turns.count(1);
         let drains = self.deadline.is_some() && connection.last_reads > 0;
         if connection.is_blocked() {
-            match connection.flush(self.clock.tick(), &self.counters) {
+            let flushed = connection.flush(self.clock.tick(), &self.counters);
+            self.watch.end_step(Step::Flush(id));
+            match flushed {
                 Ok(()) => self.settle(id),
                 Err(error) => self.close(id, End::Broken(error)),
             }

@@ -81,14 +81,13 @@ impl Stop {
         let _ = self.counters.set(counters);
     }
 
-    /// Logs what was counted, if that was asked for.
-    pub(super) fn log_if_asked(&self) {
-        if self.asked.load(Ordering::Relaxed)
-            && self.asked.swap(false, Ordering::Relaxed)
-            && let Some(counters) = self.counters()
-        {
+    /// Logs what was counted, if that was asked for. Whether it was.
+    pub(super) fn log_if_asked(&self) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed);
+        if asked && let Some(counters) = self.counters() {
             counters.log();
         }
+        asked
     }
 
     /// Takes from the pair what has woken the engine, or it would fill up and wake nobody any more.

@@ -86,7 +86,6 @@ impl Server {
         let why = end.why();
         News::End(&why).tell(&mut *connection.session, &mut self.output);
         self.output.move_mail(&mut self.letters);
-        self.watch.end_step(Step::Tell(id, "end"));
         explain!("{id} is closed; slot {} is free for the next caller", id.slot());
         let opened = Duration::from_millis(connection.opened);
         self.journal.departed(&Departure {
@@ -99,6 +98,8 @@ impl Server {
             why: &why,
             service,
         });
+        drop(connection);
+        self.watch.end_step(Step::Tell(id, "end"));
     }
 
     /// Whatever is due by now. Ticks begin only while there are connections to look at.
@@ -135,7 +136,9 @@ impl Server {
             // A slow reader makes room long before epoll tells of it: a third of the send buffer. That
             // is looked for in each tick, or room made at the beginning would pass for new at the end.
             let before = connection.sent;
-            if let Err(error) = connection.flush(self.clock.tick(), &self.counters) {
+            let flushed = connection.flush(self.clock.tick(), &self.counters);
+            self.watch.end_step(Step::Flush(id));
+            if let Err(error) = flushed {
                 self.close(id, End::Broken(error));
                 continue;
             }

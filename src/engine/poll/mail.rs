@@ -11,6 +11,9 @@ use crate::session::Mail;
 /// Letters for which there is always room.
 const LETTERS: usize = 16 * 1024;
 
+/// What it is called where that took long.
+const SENDING: &str = "to send mail";
+
 impl Server {
     /// Hands on all mail that was posted. Whoever is cut off by it may post some more.
     pub(super) fn deliver_all(&mut self) {
@@ -74,7 +77,7 @@ impl Server {
             if self.mailed.is_empty() {
                 self.letters.shrink_to(LETTERS);
                 self.counters.hold_none();
-                self.watch.end_step(Step::Do("to send mail"));
+                self.watch.end_step(Step::Do(SENDING));
                 return;
             }
             let mut mailed = mem::take(&mut self.mailed);
@@ -85,7 +88,10 @@ impl Server {
                 explain!("mail: {} bytes for {id}, one write for all", connection.waiting());
                 match connection.flush(self.clock.tick(), &self.counters) {
                     Ok(()) => self.settle(id),
-                    Err(error) => self.close(id, End::Broken(error)),
+                    Err(error) => {
+                        self.watch.end_step(Step::Do(SENDING));
+                        self.close(id, End::Broken(error));
+                    }
                 }
             }
             self.mailed = mailed;

@@ -35,6 +35,8 @@ pub struct Watch {
 pub enum Step {
     /// A connection's session is told something.
     Tell(ConnectionId, &'static str),
+    /// What waited for a connection's peer is offered to the kernel again.
+    Flush(ConnectionId),
     /// Something that is not one connection's.
     Do(&'static str),
 }
@@ -109,6 +111,7 @@ impl Watch {
         let step = match self.step {
             _ if longest == 0 => "no step of it alone".into(),
             Step::Tell(id, news) => format!("{longest} ms to tell {}: {news}", whose(id)),
+            Step::Flush(id) => format!("{longest} ms to send what waited for {}", whose(id)),
             Step::Do(what) => format!("{longest} ms {what}"),
         };
         let more = match mem::take(&mut self.untold) {
@@ -150,6 +153,22 @@ mod tests {
         assert_eq!([line(200), line(500), line(999)], [None, None, None]);
         assert!(line(1000).unwrap().ends_with("; 3 more such passes since the last line"));
         assert!(line(2100).unwrap().ends_with("turns"));
+    }
+
+    #[test]
+    fn each_step_is_told_in_words() {
+        for (step, words) in [
+            (Step::Tell(ConnectionId::new(4, 7), "idle"), "140 ms to tell #7 (echo): idle"),
+            (Step::Flush(ConnectionId::new(4, 7)), "140 ms to send what waited for #7 (echo)"),
+            (Step::Do("to accept callers"), "140 ms to accept callers"),
+        ] {
+            let mut watch = Watch::new(Some(Duration::from_millis(100)));
+            (watch.longest, watch.step) = (Duration::from_millis(140), step);
+            let took = Duration::from_millis(150);
+            let pass = Pass { began: Instant::now(), took, events: 3, turns: 2 };
+            let line = watch.line(&pass, Duration::from_millis(100), |id| format!("{id} (echo)"));
+            assert!(line.unwrap().ends_with(&format!(": {words}, among 3 events and 2 turns")));
+        }
     }
 
     #[test]

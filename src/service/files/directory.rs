@@ -19,6 +19,8 @@ pub struct Directory {
     path: Vec<u8>,
     entries: Dir,
     stat: Stat,
+    /// Whether its times tell what it holds from what it holds later.
+    pub(super) settled: bool,
 }
 
 /// A file or directory in it, or a link that leads to one beneath the root.
@@ -46,7 +48,9 @@ pub enum Kind {
 impl Directory {
     pub(super) fn new(root: &Root, path: &[u8], opened: OwnedFd, stat: Stat) -> Directory {
         let entries = Dir::new(opened).expect("it takes any descriptor");
-        Directory { root: root.clone(), path: path.to_vec(), entries, stat }
+        // Before the first entry is read: whatever comes or goes behind it will show.
+        let settled = stat.is_settled(SystemTime::now());
+        Directory { root: root.clone(), path: path.to_vec(), entries, stat, settled }
     }
 
     /// When it was opened.

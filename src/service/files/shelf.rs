@@ -78,7 +78,9 @@ struct Place {
     read: AtomicU64,
     version: Stat,
     order: Order,
-    since: Instant,
+    /// Whom it serves: those who come until then; nobody else where its version may be that of the
+    /// next one, too.
+    until: Option<Instant>,
     shelf: Arc<Mutex<State>>,
 }
 
@@ -132,14 +134,14 @@ impl Shelf {
             taken.place.as_ref().is_some_and(|place| {
                 place.order == job.order
                     && place.version == *job.directory.stat()
-                    && job.since < place.since + FRESH
+                    && place.until.is_some_and(|until| job.since < until)
             })
         })
     }
 
     fn work(&self, job: Job) -> Result<Arc<Taken>, Fault> {
         let Job { mut directory, mut entries, order, wanted, .. } = job;
-        let since = Instant::now();
+        let until = directory.settled.then(|| Instant::now() + FRESH);
         while directory.read(BATCH, &mut entries)? {
             if entries.len() >= MOST {
                 log::warn!("a directory has more than {MOST} entries; the others are not listed");
@@ -151,10 +153,16 @@ impl Shelf {
         }
         entries.sort(order);
         entries.shrink();
-        Ok(self.keep(entries, order, *directory.stat(), since))
+        Ok(self.keep(entries, order, *directory.stat(), until))
     }
 
-    fn keep(&self, entries: Entries, order: Order, version: Stat, since: Instant) -> Arc<Taken> {
+    fn keep(
+        &self,
+        entries: Entries,
+        order: Order,
+        version: Stat,
+        until: Option<Instant>,
+    ) -> Arc<Taken> {
         let memory = entries.memory();
         let taken = Taken::new(entries);
         // The one that was not read from for the longest time is the last. None of them may be
@@ -170,7 +178,7 @@ impl Shelf {
             victims.push(victim);
         }
         let (id, read, shelf) = (state.number(), AtomicU64::new(look()), self.state.clone());
-        let place = Place { id, memory, read, version, order, since, shelf };
+        let place = Place { id, memory, read, version, order, until, shelf };
         let taken = Arc::new(Taken { place: Some(place), ..taken });
         state.kept.insert(id, Arc::downgrade(&taken));
         state.memory += memory;
@@ -300,7 +308,7 @@ mod tests {
     }
 
     fn keep(shelf: &Shelf) -> Arc<Taken> {
-        shelf.keep(entries(), Order::default(), VERSION, Instant::now())
+        shelf.keep(entries(), Order::default(), VERSION, None)
     }
 
     #[test]
@@ -333,8 +341,11 @@ mod tests {
         std::fs::write(tree.join("a"), "a").unwrap();
         let root = super::super::Root::open(&tree, false).unwrap();
         let shelf = Shelf::new(&Disk::default(), KEPT);
-        let take = |order: Order| {
+        let find = || {
             let Ok(super::super::Found::Directory(directory)) = root.find(b"") else { panic!() };
+            directory
+        };
+        let take = |directory: Directory, order: Order| {
             let mut wanted = shelf.take(directory, Entries::default(), order);
             loop {
                 if let Some(taken) = wanted.poll() {
@@ -343,14 +354,22 @@ mod tests {
                 std::thread::yield_now();
             }
         };
-        let first = take(Order::default());
+        while !find().settled {
+            std::thread::yield_now();
+        }
+        let first = take(find(), Order::default());
         let since = Instant::now();
-        let second = take(Order::default());
+        let second = take(find(), Order::default());
         assert!(Arc::ptr_eq(&first, &second) || since.elapsed() > FRESH / 2);
-        assert!(!Arc::ptr_eq(&first, &take(Order::parse(b"order=desc"))));
+        assert!(!Arc::ptr_eq(&first, &take(find(), Order::parse(b"order=desc"))));
         std::fs::write(tree.join("b"), "b").unwrap();
-        let third = take(Order::default());
+        let mut unsettled = find();
+        unsettled.settled = false;
+        let third = take(unsettled, Order::default());
         assert_eq!(third.read(Entries::len), Some(2));
+        // Of the same version, but nobody could tell.
+        let fourth = take(find(), Order::default());
+        assert!(!Arc::ptr_eq(&third, &fourth));
         std::fs::remove_dir_all(tree).unwrap();
     }
 }

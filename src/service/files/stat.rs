@@ -8,6 +8,9 @@ use rustix::fs::FileType;
 /// The last second of the year 9999.
 const LAST: i64 = 253_402_300_799;
 
+/// Longer than a tick of the kernel's clock: 10 ms at most.
+const TICK: Duration = Duration::from_millis(20);
+
 /// One version of a file. Two that are equal have, as far as the file system can tell, the same
 /// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,12 +41,14 @@ impl Stat {
     /// When its bytes changed, or the nearest that a date can tell which begins in 1970 and has years
     /// of four digits, as those of HTTP have: anybody may set any time.
     pub fn modified(&self) -> SystemTime {
-        let (seconds, nanoseconds) = match self.modified {
-            (..0, _) => (0, 0),
-            (LAST.., _) => (LAST, 0),
-            time => time,
-        };
-        SystemTime::UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), nanoseconds)
+        time(self.modified)
+    }
+
+    /// Whether it will have other times if it changes after `now`. Before Linux 6.13 it has the same
+    /// ones within a tick of the kernel's clock.
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+        let last = time(self.modified.max(self.changed));
+        now.duration_since(last).is_ok_and(|age| age > TICK)
     }
 
     /// The opaque part of a strong ETag: hexadecimal digits and hyphens, 84 bytes at most.
@@ -64,6 +69,15 @@ impl Stat {
         tag.hex(self.device);
         tag
     }
+}
+
+fn time(since_1970: (i64, u32)) -> SystemTime {
+    let (seconds, nanoseconds) = match since_1970 {
+        (..0, _) => (0, 0),
+        (LAST.., _) => (LAST, 0),
+        time => time,
+    };
+    SystemTime::UNIX_EPOCH + Duration::new(seconds.unsigned_abs(), nanoseconds)
 }
 
 pub(super) fn kind(stat: &rustix::fs::Stat) -> FileType {
@@ -147,6 +161,16 @@ mod tests {
             changed: (i64::MIN, 999_999_999),
         };
         assert!(most.tag().as_bytes().len() <= Tag::MOST);
+    }
+
+    #[test]
+    fn what_has_changed_a_moment_ago_may_change_again_and_keep_its_times() {
+        let now = SystemTime::UNIX_EPOCH + Duration::new(1000, 15_000_000);
+        let is_settled = |modified, changed| Stat { modified, changed, ..STAT }.is_settled(now);
+        let (long_ago, just_now) = ((999, 994_000_000), (999, 996_000_000));
+        assert!(is_settled(long_ago, long_ago) && is_settled((-1, 0), (i64::MIN, 0)));
+        assert!(!is_settled(just_now, long_ago) && !is_settled(long_ago, just_now));
+        assert!(!is_settled((1000, 15_000_000), long_ago) && !is_settled((i64::MAX, 0), long_ago));
     }
 
     #[test]

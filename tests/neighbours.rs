@@ -13,6 +13,9 @@ use socklab::service::{Chargen, Discard, Echo};
 use support::way::{Peer, in_every_way};
 use support::{Process, connect, echoes, eventually, pattern};
 
+/// Short enough to wait for twice, and long enough that a busy machine makes nobody idle.
+const IDLE: Duration = Duration::from_secs(2);
+
 in_every_way! {
     fn a_flooder_does_not_starve_its_neighbour(way) {
         let server = way.start(Echo);
@@ -157,7 +160,7 @@ in_every_way! {
     }
 
     fn a_slow_but_steady_reader_is_not_idle(way) {
-        let idle_timeout = Some(Duration::from_secs(1));
+        let idle_timeout = Some(IDLE);
         let server = way.with_limits(Echo, Limits { idle_timeout, ..Limits::default() });
         let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         client.set_recv_buffer_size(16 * 1024).unwrap();
@@ -167,14 +170,14 @@ in_every_way! {
         // Two idle times and more, in which it reads a fraction of what the server's kernel holds for it.
         for _ in 0..50 {
             client.read_once(8192);
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(IDLE / 20);
         }
         // What the server's engine holds still comes.
         client.finish();
     }
 
     fn an_idle_connection_is_closed_and_a_busy_one_is_not(way) {
-        let idle_timeout = Some(Duration::from_millis(400));
+        let idle_timeout = Some(IDLE);
         let server = way.with_limits(Echo, Limits { idle_timeout, ..Limits::default() });
         let mut idle = server.call();
         let mut blocked = server.call();

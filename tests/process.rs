@@ -181,17 +181,12 @@ on_both_engines! {
     }
 }
 
-/// Checks that it uses next to no CPU time: a loop that spins would use all of it.
+/// Checks that it uses next to no CPU time, once it is done with what was still on its way when the
+/// clients were. On a busy machine that may take a while; a loop that spins would never be.
 fn assert_quiet(server: &mut Process) {
-    // What was still on its way when the clients were done.
-    let mut before = server.cpu();
-    eventually("it has come to rest", || {
-        thread::sleep(Duration::from_millis(100));
-        let used = server.cpu() - before;
-        before = server.cpu();
-        used < Duration::from_millis(1)
+    eventually("it uses next to no CPU time in half a second", || {
+        let before = server.cpu();
+        thread::sleep(Duration::from_millis(500));
+        server.cpu() - before < Duration::from_millis(5)
     });
-    thread::sleep(Duration::from_millis(500));
-    let used = server.cpu() - before;
-    assert!(used < Duration::from_millis(5), "{used:?} of CPU time in half a second");
 }

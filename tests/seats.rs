@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{self, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use socklab::engine::{Engine, Limits};
@@ -163,13 +163,14 @@ fn outlasts(
     for client in &mut waiting {
         client.write_all(b"x").unwrap();
     }
-    let before = server.cpu();
+    let (before, since) = (server.cpu(), Instant::now());
     for _ in 0..20 {
         echoes(&mut first, b"still served");
         thread::sleep(Duration::from_millis(25));
     }
-    let used = server.cpu() - before;
-    assert!(used < Duration::from_millis(100), "{used:?} of CPU time in half a second");
+    // Half a second, and more on a busy machine, where it tries to accept the more often.
+    let (used, took) = (server.cpu() - before, since.elapsed());
+    assert!(used < took / 5, "{used:?} of CPU time in {took:?}");
     // A few may have found gaps among the descriptors below the limit.
     assert!(!waiting.iter_mut().all(is_answered));
     prlimit(server, user, plenty);

@@ -178,7 +178,7 @@ fn what_makes_no_sense_is_wrong_usage() {
         (&["load", irc, "--expect", "sink"], "drop --expect"),
         (&["load", irc, "--size", "12"], "13 to 400 bytes"),
         (&["load", irc, "--size", "401"], "13 to 400 bytes"),
-        (&["load", irc, "--members", "1"], "1 is not in 2.."),
+        (&["load", irc, "--members", "1"], "from 2 to 1000000"),
         (&["load", irc, "--members", "3", "--talkers", "4"], "of 3 members 4 cannot talk"),
         (&["load", irc, "--rooms", "1000000", "--members", "2"], "more than there are names"),
         (&["load", irc, "--fail-if", "loss>1%"], "about datagrams"),

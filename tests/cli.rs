@@ -115,6 +115,24 @@ fn wrong_durations_and_sizes_are_wrong_usage() {
 }
 
 #[test]
+fn what_is_no_number_is_told_with_what_is() {
+    for (option, wrong, advice) in [
+        ("--clients-per-address", "x", "a whole number is needed, 0 or more"),
+        ("--max-clients", "many", "a whole number is needed, 1 or more"),
+        ("--max-clients", "0", "a whole number is needed, 1 or more"),
+        ("--max-clients", "5000000000", "nothing here is as large as that"),
+        ("--receivers", "257", "a whole number is needed, from 1 to 256"),
+        ("--rate-per-source", "1.5", "a whole number is needed, 0 or more"),
+        ("--channels-per-client", "-1", "a whole number is needed, 0 or more"),
+    ] {
+        let complaint = format!("invalid value '{wrong}' for '{option} <N>': {advice}\n");
+        is_wrong_usage(&["server", option, wrong], &complaint);
+    }
+    let complaint = "invalid value 'http' for '--port <PORT>': a whole number is needed, from 0 to";
+    is_wrong_usage(&["server", "--port", "http"], complaint);
+}
+
+#[test]
 fn a_negative_value_is_called_a_wrong_value() {
     is_wrong_usage(&["server", "--grace", "-1"], "invalid value '-1' for '--grace <TIME>'");
     is_wrong_usage(&["server", "--port", "-1"], "invalid value '-1' for '--port <PORT>'");

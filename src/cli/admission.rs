@@ -3,6 +3,8 @@
 use clap::Args;
 use socklab::engine::{Access, Network};
 
+use super::units;
+
 /// Whom a server serves.
 #[derive(Args)]
 #[command(next_help_heading = "Who is let in")]

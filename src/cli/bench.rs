@@ -70,11 +70,11 @@ pub struct Bench {
     /// Numbers of clients, a row for each; in a chat, members of one room [default: 1,64,1000,
     /// 10,100,1000 with chat, and 1,64 with files]
     #[arg(long, short, value_name = "N,…", value_delimiter = ',',
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     clients: Vec<usize>,
     /// Members of the room that talk [default: 10, or all where there are fewer]
     #[arg(long, help_heading = "Chat", value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     talkers: Option<usize>,
     /// When talkers acknowledge what they have received [default: quick]
     ///
@@ -94,10 +94,10 @@ pub struct Bench {
     size: Vec<usize>,
     /// Messages in flight per client; in a chat, lines of each talker that not all have heard
     #[arg(long, value_name = "DEPTH", default_value_t = 1,
-        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        value_parser = units::within::<u64>(1..=1_000_000))]
     pipeline: u64,
     /// A client leaves after N messages, and another one comes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = units::at_least::<u64>(1))]
     per_connection: Option<u64>,
     /// Who runs where: split (the load generator has a CPU of its own), one (all on one CPU), all
     /// (all on all CPUs) [default: split, and one where there is only one]
@@ -117,7 +117,7 @@ pub struct Bench {
     #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = "40ms")]
     slice: Duration,
     /// Seed of what is sent
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::at_least::<u64>(0))]
     seed: u64,
     /// Write a page that shows it all to FILE, or to standard output with `-`
     #[arg(long, value_name = "FILE")]

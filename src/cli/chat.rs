@@ -57,7 +57,7 @@ pub struct Chat {
     #[arg(long, default_value = "localhost")]
     host: String,
     /// Port of the server [default: 6667, with --tls 6697]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = units::within::<u16>(1..=65_535))]
     port: Option<u16>,
     /// The name that others see; one with _ behind it if it is taken [default: $USER, or guest]
     #[arg(long, value_name = "NAME", value_parser = nick)]

@@ -63,7 +63,7 @@ pub struct ChatServer {
     #[arg(long, value_name = "N", value_parser = text_length)]
     topic_length: Option<usize>,
     /// Channels one client may be on [default: 50]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::at_least::<usize>(0))]
     channels_per_client: Option<usize>,
     /// On the command line it goes with every service.
     #[arg(skip)]

@@ -65,7 +65,7 @@ pub struct Client {
     #[arg(long, default_value = "localhost")]
     host: String,
     /// Port of the server
-    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 8000, value_parser = units::within::<u16>(1..=65_535))]
     port: u16,
     /// Speak UDP: datagrams, which may be lost
     #[arg(long)]
@@ -90,7 +90,8 @@ pub struct Client {
     #[arg(long, value_name = "TIME", value_parser = units::patience, conflicts_with = "udp")]
     lost_after: Option<Duration>,
     /// With --udp and --message: how often to send it again while there is no answer [default: 2]
-    #[arg(long, value_name = "N", requires_all = ["udp", "message"])]
+    #[arg(long, value_name = "N", requires_all = ["udp", "message"],
+        value_parser = units::at_least::<u32>(0))]
     retries: Option<u32>,
     /// Speak TLS (1.2 or 1.3)
     #[arg(long, help_heading = "TLS")]

@@ -82,11 +82,11 @@ pub struct Load {
     #[arg(long, value_name = "PATH", requires = "server", conflicts_with_all = ["target", "udp", "irc"])]
     http: Option<String>,
     /// Also report what the process PID, its threads and its children use
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "PID", value_parser = units::within::<i32>(1..=i32::MAX as u64))]
     pid: Option<i32>,
     /// Connections; with udp, sockets to send from [default: 50]
     #[arg(long, short, value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000_000))]
+        value_parser = units::within::<usize>(1..=10_000_000))]
     clients: Option<usize>,
     /// Bytes of a message; with udp 8 to 65507, of which 8 are its number (65527 over IPv6); with irc
     /// 13 to 400, of which 13 say whose line it is and which [default: 64B]
@@ -95,14 +95,14 @@ pub struct Load {
     /// Messages in flight per client (with irc, lines of each talker that not all have heard; with
     /// http, requests)
     /// [default: 1, and with --rate whatever the schedule says]
-    #[arg(long, value_name = "DEPTH", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "DEPTH", value_parser = units::within::<u64>(1..=1_000_000))]
     pipeline: Option<u64>,
     /// How long to measure
     #[arg(long, short, value_name = "TIME", value_parser = units::patience, default_value = "10s")]
     duration: Duration,
     /// Measure N messages (with irc, lines; with http, requests) over all clients, however long it takes
     #[arg(long, short = 'n', value_name = "N", conflicts_with_all = ["duration", "slo"],
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = units::at_least::<u64>(1))]
     messages: Option<u64>,
     /// How long to load the server before measuring [default: 1s, and none with --messages]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
@@ -130,14 +130,14 @@ pub struct Load {
     /// A port rests for a minute after its connection, and among many that rest the kernel finds a
     /// free one only slowly: give several addresses with --source.
     #[arg(long, value_name = "N", conflicts_with_all = ["rate", "slo"],
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = units::at_least::<u64>(1))]
     per_connection: Option<u64>,
     /// Threads of the load generator; with irc, a room is on one of them
     #[arg(long, value_name = "N", default_value_t = 1,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+        value_parser = units::within::<usize>(1..=1024))]
     threads: usize,
     /// Seed of what is sent
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::at_least::<u64>(0))]
     seed: u64,
     /// Local addresses to connect from, in turn: each has ports of its own
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]

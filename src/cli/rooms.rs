@@ -5,6 +5,8 @@ use socklab::load::rooms::names::{self, HEADER, LONGEST};
 use socklab::load::work::Work;
 use socklab::report::document::Rooms;
 
+use super::units;
+
 /// Members of a room, and those of them that talk.
 const MEMBERS: usize = 10;
 /// See [`MEMBERS`].
@@ -16,15 +18,15 @@ pub const TALKERS: usize = 10;
 pub struct Chat {
     /// Rooms [default: 1]
     #[arg(long, value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     rooms: Option<usize>,
     /// Members of each room; each is a client, in that room only [default: 10]
     #[arg(long, value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=1_000_000))]
+        value_parser = units::within::<usize>(2..=1_000_000))]
     members: Option<usize>,
     /// Members of each room that talk [default: 10, or all where there are fewer]
     #[arg(long, value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     talkers: Option<usize>,
     /// When talkers acknowledge what they have received [default: delayed]
     ///

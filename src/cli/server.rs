@@ -45,7 +45,7 @@ pub struct Server {
     #[arg(long, default_value = "localhost")]
     host: String,
     /// Port to listen on; 0 picks a free one [default: 8000; for chat 6667, and 6697 over TLS]
-    #[arg(long)]
+    #[arg(long, value_parser = units::within::<u16>(0..=65_535))]
     port: Option<u16>,
     /// Serve datagrams as well, on the same port
     ///
@@ -66,17 +66,17 @@ pub struct Server {
     allow_reflection: bool,
     /// Datagrams answered per second to one source (an address; a /64 of IPv6); 0 for all
     /// [default: all on loopback addresses, 1000 on others]
-    #[arg(long, value_name = "N", requires = "datagrams", value_parser = clap::value_parser!(u32))]
+    #[arg(long, value_name = "N", requires = "datagrams", value_parser = units::at_least::<u32>(0))]
     rate_per_source: Option<u32>,
     /// Threads that take datagrams from each address (thread engine; the poll engine has one for all)
     #[arg(long, value_name = "N", default_value_t = 1, requires = "datagrams",
-        value_parser = clap::value_parser!(u16).range(1..=256))]
+        value_parser = units::within::<u16>(1..=256))]
     receivers: u16,
-    /// Clients served at once [default: what the limit on open files allows, 20000 at most]
+    /// Clients served at once, 1 or more [default: what the limit on open files allows, 20000 at most]
     ///
     /// Further callers wait in the kernel's queue until a seat is free. The soft limit on open
     /// files is raised to the hard one; more than that allows is lowered, with a warning.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = units::at_least::<u32>(1))]
     max_clients: Option<u32>,
     /// Close a connection on which nothing moves, in or out, for this long; 0 for never
     ///

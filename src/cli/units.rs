@@ -1,11 +1,36 @@
-//! Durations and sizes as people write them.
+//! Numbers, durations and sizes as people write them.
 
+use std::num::IntErrorKind;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 /// Longer than any machine runs, and still far from what a clock can hold.
 const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
+/// A whole number from `least` on.
+pub fn at_least<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
+    const TOO_LARGE: &str = "nothing here is as large as that";
+    move |text| match text.parse() {
+        Ok(number) if number >= least => T::try_from(number).map_err(|_| TOO_LARGE.into()),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(TOO_LARGE.into()),
+        _ => Err(format!("a whole number is needed, {least} or more")),
+    }
+}
+
+/// A whole number in this range.
+pub fn within<T>(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: TryFrom<u64>,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+            format!("a whole number is needed, from {} to {}", range.start(), range.end())
+        })
+    }
+}
 
 /// `90`, `90s`, `1m 30s`, `250ms`: a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -66,6 +91,22 @@ pub fn command(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_have_their_bounds() {
+        let (some, few) = (at_least::<u32>(1), within::<u16>(0..=256));
+        assert_eq!((some("1"), some("4294967295")), (Ok(1), Ok(u32::MAX)));
+        for wrong in ["0", "-1", "x", "", "1.5"] {
+            assert_eq!(some(wrong), Err("a whole number is needed, 1 or more".into()));
+        }
+        for large in ["4294967296", "18446744073709551616"] {
+            assert_eq!(some(large), Err("nothing here is as large as that".into()));
+        }
+        assert_eq!((few("0"), few("256")), (Ok(0), Ok(256)));
+        for wrong in ["257", "65537", "-1", "x", "", "18446744073709551616"] {
+            assert_eq!(few(wrong), Err("a whole number is needed, from 0 to 256".into()));
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

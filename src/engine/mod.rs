@@ -2,7 +2,8 @@
 //!
 //! [`threads`] and [`poll`] have one signature and keep one order, to be read side by side. What
 //! both share stands beside them: [`listen`](listen()), [`Limits`], [`Stop`], who is let in
-//! (`admission`), and the journal of who came and left, with its [`counters`]. Datagrams have no connections; both engines take and answer them by an exchange.
+//! (`admission`), and the journal of who came and left, with its [`counters`]. Datagrams have no
+//! connections; both engines take and answer them by an exchange.
 
 mod admission;
 mod buffer;

@@ -30,8 +30,8 @@ pub(super) const KEPT: usize = 64 * 1024 * 1024;
 /// Names that are read before it is looked whether anybody still waits.
 const BATCH: usize = 4096;
 
-/// So long a listing serves those who come for the same one after it was begun. Names that come or go are seen, for
-/// they change the directory; files that grow are not.
+/// So long a listing serves those who come for the same one after it was begun. Names that come or
+/// go are seen, for they change the directory; files that grow are not.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Where they are kept. Clones share it.

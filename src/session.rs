@@ -116,6 +116,12 @@ pub trait Service: Send + Sync {
         false
     }
 
+    /// What a caller is told whose address has all the connections it may have, before he is let go:
+    /// nothing where the protocol has no words for it, or comes after others as within TLS.
+    fn refusal(&self) -> &'static [u8] {
+        &[]
+    }
+
     /// The names of its protocol in TLS (ALPN), as IANA lists them, the best first. A peer that asks
     /// for others is refused; one that does not ask is served.
     fn alpn(&self) -> &'static [&'static [u8]] {

@@ -34,6 +34,13 @@ fn is_closed(mut client: TcpStream) -> bool {
     }
 }
 
+/// What the server says before it closes the connection.
+fn last_words(mut client: TcpStream) -> String {
+    let mut words = String::new();
+    client.read_to_string(&mut words).expect("it is closed in peace");
+    words
+}
+
 fn is_served(mut client: TcpStream) -> bool {
     client.write_all(b"hello").is_ok() && client.read_exact(&mut [0; 5]).is_ok()
 }
@@ -143,6 +150,12 @@ on_both_engines! {
                 let server = Process::start(engine, &[arguments, &["--host", "192.0.2.9"]].concat());
                 has_its_share(&server, service, here[0], here[0], here[1], share);
             }
+            // Before there is a session within TLS, there are no words.
+            let arguments = ["--host", "192.0.2.9", "--clients-per-address", "1", "--tls"];
+            let server = Process::start(engine, &[&["chat"], &arguments[..]].concat());
+            let here: IpAddr = "192.0.2.1".parse().unwrap();
+            let _seated = call_from(here, server.address());
+            assert_eq!(last_words(call_from(here, server.address())), "");
             let [one, same, other] =
                 ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|ip| ip.parse().unwrap());
             let arguments = ["--host", "2001:db8::1", "--clients-per-address", "2"];
@@ -161,14 +174,20 @@ fn has_its_share(
     other: IpAddr,
     share: usize,
 ) {
-    let words: &[u8] = if service == "chat" { b"CAP LS\r\n" } else { b"hello" };
+    let (words, refusal): (&[u8], _) = match service {
+        "chat" => {
+            (b"CAP LS\r\n", "ERROR :Closing Link: (Too many connections from your address)\r\n")
+        }
+        _ => (b"hello", ""),
+    };
     let is_served = |client: &mut TcpStream| {
         client.write_all(words).is_ok() && client.read(&mut [0; 1]).is_ok_and(|n| n > 0)
     };
     let mut seated: Vec<TcpStream> = (0..share).map(|_| call_from(one, server.address())).collect();
     assert!(seated.iter_mut().all(is_served), "{service}: {one} has its share");
     for _ in 0..20 {
-        assert!(is_closed(call_from(same, server.address())), "{service}: no more for {same}");
+        let told = last_words(call_from(same, server.address()));
+        assert_eq!(told, refusal, "{service}: no more for {same}");
     }
     assert!(is_served(&mut call_from(other, server.address())), "{service}: {other} is another");
     drop(seated.pop());

@@ -12,9 +12,9 @@ pub struct Admission {
     /// Connections of one address at once (a /64 of IPv6 is one); 0 for any number [default: any
     /// number; for chat 64]
     ///
-    /// Further ones are closed at once, and counted. Loopback addresses are not counted: who comes
-    /// from there may be a proxy, with everybody's connections.
-    #[arg(long, value_name = "N")]
+    /// Further ones are closed at once (a chat says why, except over TLS), and counted. Loopback
+    /// addresses are not counted: who comes from there may be a proxy, with everybody's connections.
+    #[arg(long, value_name = "N", value_parser = units::at_least::<u32>(0))]
     clients_per_address: Option<u32>,
     /// Serve only callers from these networks, and answer only their datagrams
     ///

@@ -9,9 +9,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
 use std::str::FromStr;
 
+use nix::sys::socket::{MsgFlags, send};
+
 use super::network;
+use crate::session::Service;
 
 /// Addresses that begin alike, as CIDR has them (RFC 4632, RFC 4291 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,18 @@ impl fmt::Display for Turnaway {
             Turnaway::Denied => DENIED,
             Turnaway::Share => "its address has all the connections of --clients-per-address",
         })
+    }
+}
+
+impl Turnaway {
+    /// Says so to the caller, as far as that goes without waiting for him. Whom the lists keep out,
+    /// they keep out without a word.
+    pub fn tell(self, caller: &impl AsRawFd, service: &dyn Service) {
+        let words = service.refusal();
+        if self == Turnaway::Share && !words.is_empty() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            let _ = send(caller.as_raw_fd(), words, flags);
+        }
     }
 }
 

@@ -384,6 +384,7 @@ impl Server {
         let watches = service.is_for_watchers();
         if !watches && let Err(why) = self.admission.admit(peer.ip()) {
             explain!("accepted {peer}, who is refused: {why}");
+            why.tell(&stream, &**service);
             self.journal.turned_away(peer, why, place);
             return;
         }

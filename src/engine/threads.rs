@@ -217,6 +217,7 @@ impl Server {
         if !watches && let Err(why) = table.admission.admit(address.ip()) {
             drop(table);
             explain!("acceptor: {address} is refused: {why}");
+            why.tell(&stream, &**service);
             self.journal.turned_away(address, why, place);
             return;
         }

@@ -26,6 +26,10 @@ impl Service for Plain {
     fn is_for_watchers(&self) -> bool {
         self.0.is_for_watchers()
     }
+
+    fn refusal(&self) -> &'static [u8] {
+        self.0.refusal()
+    }
 }
 
 struct Watched {

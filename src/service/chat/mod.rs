@@ -65,6 +65,10 @@ impl Service for Chat {
         "chat"
     }
 
+    fn refusal(&self) -> &'static [u8] {
+        b"ERROR :Closing Link: (Too many connections from your address)\r\n"
+    }
+
     fn alpn(&self) -> &'static [&'static [u8]] {
         &[b"irc"]
     }

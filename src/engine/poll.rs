@@ -282,7 +282,7 @@ impl Server {
             Some(Connection { peer, service, .. }) => {
                 format!("{id} {peer} ({})", self.services[usize::from(*service)].name())
             }
-            None => format!("{id}, which has left,"),
+            None => format!("{id} (which has left)"),
         };
         if self.watch.end(&pass, whose) {
             self.counters.slow_passes.count(1);

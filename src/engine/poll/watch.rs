@@ -107,7 +107,8 @@ impl Watch {
             return None;
         }
         self.told = Some(now);
-        let longest = self.longest.as_millis();
+        // The coarse clock may be ahead of the other.
+        let longest = self.longest.min(took).as_millis();
         let step = match self.step {
             _ if longest == 0 => "no step of it alone".into(),
             Step::Tell(id, news) => format!("{longest} ms to tell {}: {news}", whose(id)),

@@ -90,8 +90,8 @@ fn target(tongue: Tongue, address: std::net::SocketAddr, patience: &str) -> Vec<
     words
 }
 
-/// The client made for it finds the fault, and says so in these words; and without the fault it
-/// passes.
+/// The client made for it finds the fault, and says so in these words, or in others; and without the
+/// fault it passes.
 fn finds(fault: Misled, tongue: Tongue, client: &str, words: &str) {
     for (fault, verdict, patience) in [(Misled::Right, "pass", "20s"), (fault, "fail", "3s")] {
         let server = fault.start(tongue);
@@ -99,7 +99,8 @@ fn finds(fault: Misled, tongue: Tongue, client: &str, words: &str) {
         let target: Vec<&str> = target.iter().map(String::as_str).collect();
         let (_, came, figure) = visit(&target, &[client]).remove(0);
         assert_eq!(came, verdict, "{fault:?}: {figure}");
-        assert!(verdict == "pass" || figure.contains(words), "{fault:?}: {figure}");
+        let is_told = words.split(" or ").any(|words| figure.contains(words));
+        assert!(verdict == "pass" || is_told, "{fault:?}: {figure}");
     }
 }
 
@@ -139,7 +140,7 @@ fn an_answer_of_which_some_is_dropped_is_found() {
         Misled::DropsAnswers,
         Tongue::Files,
         "slow-download",
-        "the server ended the conversation after",
+        "the server ended the conversation after or nothing moved",
     );
 }
 

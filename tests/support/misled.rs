@@ -68,7 +68,7 @@ pub enum Tongue {
 }
 
 /// How long the right ones wait for anybody.
-pub const DEADLINE: Duration = Duration::from_millis(500);
+pub const DEADLINE: Duration = Duration::from_millis(1500);
 
 /// It stops listening when it is dropped.
 pub struct Server {

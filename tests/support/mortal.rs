@@ -258,6 +258,10 @@ impl Mortal {
                 Ok(0) => return Ok(()),
                 Ok(_) if self.forgets() => {}
                 Ok(n) => {
+                    if matches!(self.temper, Temper::DropsAllAtTerm | Temper::DropsAllAtHup) {
+                        // Or it may have answered before the signal ends it.
+                        thread::sleep(REST);
+                    }
                     let mut moved = Instant::now();
                     let said = self.say(stream, &input[..n], &mut moved)?;
                     if self.temper != Temper::CountsFromTheStart {
@@ -286,7 +290,7 @@ impl Mortal {
     /// Whether the signal was there before what was read, or with it.
     fn forgets(&self) -> bool {
         self.temper == Temper::ForgetsAtTerm && {
-            thread::sleep(GLANCE);
+            thread::sleep(REST);
             self.stop.load(Ordering::SeqCst)
         }
     }

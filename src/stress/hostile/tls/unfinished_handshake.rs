@@ -9,7 +9,7 @@ pub const UNFINISHED_HANDSHAKE: Hostile = Hostile {
     fault: "a server whose deadlines begin when somebody has come through the handshake lets others \
             hold their seats before it",
     does: "many at once say nothing, half a hello, or a hello and nothing more; a server of ours is \
-           one whose --handshake-timeout is a second",
+           one whose --handshake-timeout is 3 s",
     holds: "each is let go, and others are served meanwhile",
     seen_in: "Go's net/http as it comes: ReadTimeout is not set, and ReadHeaderTimeout begins later",
     needs: Needs::ANYBODY.over_tls(),
@@ -20,7 +20,7 @@ pub const UNFINISHED_HANDSHAKE: Hostile = Hostile {
 const SLOW: usize = 24;
 
 fn visit(arena: &Arena) -> Outcome {
-    let own = arena.own_if_ours("--handshake-timeout 1s")?;
+    let own = arena.own_if_ours("--handshake-timeout 3s")?;
     let arena = own.as_ref().map_or(arena, |own| &own.arena);
     let hello = arena.hello()?;
     let (released, neighbour) = arena.beside_a_witness(|| {

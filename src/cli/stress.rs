@@ -73,7 +73,7 @@ pub struct Stress {
     /// Its process, whose memory, descriptors, threads and CPU time are looked at, and whose limits are
     /// lowered for a while
     #[arg(long, value_name = "PID", requires = "target",
-        value_parser = clap::value_parser!(i32).range(1..))]
+        value_parser = units::within::<i32>(1..=i32::MAX as u64))]
     pid: Option<i32>,
     /// Visit this one of our engines
     #[arg(long, value_enum, conflicts_with_all = ["target", "server"])]
@@ -95,7 +95,7 @@ pub struct Stress {
     expect: Expect,
     /// Connections of a crowd, all from one address: fewer for a server that lets no more of one in
     #[arg(long, short, value_name = "N", default_value_t = 1000,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     clients: usize,
     /// How long those take that take as long as they are given, such as a flood
     #[arg(long, short, value_name = "TIME", value_parser = units::patience,
@@ -105,7 +105,7 @@ pub struct Stress {
     #[arg(long, value_name = "TIME", value_parser = units::patience, default_value = TIMEOUT)]
     timeout: Duration,
     /// Seed of what is sent
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = units::at_least::<u64>(0))]
     seed: u64,
     /// Send all clients at once, again and again for --duration, beside good ones, all of whose bytes are
     /// compared; without those that take all there is
@@ -113,7 +113,7 @@ pub struct Stress {
     mix: bool,
     /// Good clients of the mix [default: 1000]
     #[arg(long, value_name = "N", requires = "mix",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+        value_parser = units::within::<usize>(1..=1_000_000))]
     good: Option<usize>,
     /// Messages (in a chat, lines) per second over all good clients [default: one for each; in a chat, one
     /// for 50]

@@ -8,17 +8,21 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use socklab::load::callers::{Callers, Until};
+use socklab::load::clients::Clients;
 use socklab::load::driver::{Driver, Length, Party};
-use socklab::load::pace::Pace;
+use socklab::load::pace::{Pace, Schedule};
 use socklab::load::watch::Watch;
 use socklab::load::work::Work;
 use socklab::service::{Chargen, Discard, Echo};
+use socklab::transport::Transport;
 use support::load::{Counting, SEED, caller, load, load_as_json, party};
+use support::post::Post;
 use support::run::{number, parsed, socklab};
-use support::{Server, on_both_engines};
+use support::{PATIENCE, Server, on_both_engines};
 
 /// Two addresses, two threads.
 fn spread(party: Party) -> Party {
@@ -81,6 +85,35 @@ on_both_engines! {
             assert!(outcome.tally.elapsed >= Duration::from_millis(98), "{:?}", outcome.tally);
             let (latency, service) = (outcome.times.latency.max(), outcome.times.service.max());
             assert!(latency >= service, "{latency} {service}");
+        }
+    }
+
+    fn who_takes_up_a_slice_late_has_had_the_time_of_its_schedule(engine) {
+        let (tcp, udp) = (Server::start(engine, Echo), Post::echo());
+        for (transport, server) in [(Transport::Tcp, tcp.address), (Transport::Udp, udp.address)] {
+            let age = Duration::from_secs(2);
+            let watch = Watch { epoch: Instant::now() - age, ..Watch::new() };
+            let callers = Callers {
+                server,
+                secure: None,
+                clients: 2,
+                first: 0,
+                step: 1,
+                of: 2,
+                sources: vec![caller(0)],
+                connect_rate: None,
+                patience: PATIENCE,
+                awake: false,
+            };
+            let work = Work::echo(64, SEED);
+            let mut clients = Clients::new(transport, callers, work, Arc::new(watch)).unwrap();
+            clients.connect().unwrap();
+            // A second's messages, the last of which was due a second ago.
+            let schedule = Some(Schedule { start: 0, rate: 20.0, clients: 2 });
+            let until = Until { messages: Some(21), time: None };
+            let tally = clients.slice(Pace { schedule, ..Pace::default() }, until).unwrap();
+            assert_eq!((tally.messages, tally.late), (21, 21), "{transport:?}: {tally:?}");
+            assert!(tally.elapsed >= age, "{transport:?}: {tally:?}");
         }
     }
 

@@ -184,7 +184,7 @@ impl Crowd {
     pub fn slice(&mut self, pace: Pace, until: Until) -> io::Result<Tally> {
         self.lookout.begin();
         self.begin(pace, until.messages.unwrap_or(u64::MAX));
-        let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
+        let start = pace.beginning(self.now);
         for index in 0..self.clients.len() {
             if pace.schedule.is_none() || self.clients[index].state == State::Away {
                 self.tick();

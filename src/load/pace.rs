@@ -26,6 +26,12 @@ impl Pace {
         let due = self.schedule.map_or(u64::MAX, |_| due);
         room.min(due).min(self.leaves_after.unwrap_or(u64::MAX))
     }
+
+    /// When a slice begins that a thread takes up `now`: with its schedule, though that be past. A
+    /// thread that wakes late finds messages that are late; the time they are sent in is the same.
+    pub fn beginning(&self, now: u64) -> u64 {
+        self.schedule.map_or(now, |schedule| schedule.start)
+    }
 }
 
 /// A fixed schedule: message k of all is sent by client k modulo `clients`, and each comes the same
@@ -58,6 +64,16 @@ mod tests {
         let due: Vec<u64> =
             (0..7).map(|message| schedule.due(message % 3, message as u64 / 3)).collect();
         assert_eq!(due, [0, 1, 2, 3, 4, 5, 6].map(|k| 5 + k * 1_000_000));
+    }
+
+    #[test]
+    fn a_slice_begins_with_its_schedule() {
+        assert_eq!(Pace::closed(1).beginning(7), 7);
+        for start in [5, 9] {
+            let schedule = Schedule { start, rate: 1.0, clients: 1 };
+            let open = Pace { schedule: Some(schedule), ..Pace::default() };
+            assert_eq!(open.beginning(7), start);
+        }
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Rooms {
     pub fn slice(&mut self, pace: Pace, until: Until) -> io::Result<Tally> {
         self.lookout.begin();
         self.begin(pace, until.messages.unwrap_or(u64::MAX));
-        let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
+        let start = pace.beginning(self.now);
         if pace.schedule.is_none() {
             for talker in 0..self.rooms.len() * self.talkers {
                 self.tick();

@@ -187,7 +187,7 @@ impl Volley {
     pub fn slice(&mut self, pace: Pace, until: Until) -> io::Result<Tally> {
         self.lookout.begin();
         self.begin(pace, until.messages.unwrap_or(u64::MAX));
-        let start = pace.schedule.map_or(self.now, |schedule| schedule.start.max(self.now));
+        let start = pace.beginning(self.now);
         if pace.schedule.is_none() {
             for index in 0..self.clients.len() {
                 self.tick();

@@ -164,16 +164,11 @@ impl Journal {
         room
     }
 
-    fn tell_unlisted(&self) {
+    /// Tells of those that were only counted since the last line that did.
+    pub fn tell_unlisted(&self) {
         let unlisted = self.unlisted.swap(0, Ordering::Relaxed);
         if unlisted > 0 {
             info!("and {unlisted} more arrivals and departures, too many to list");
         }
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.tell_unlisted();
     }
 }

@@ -83,7 +83,9 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
         STOP,
         Interest::READABLE,
     )?;
-    server.serve(&stop)
+    let served = server.serve(&stop);
+    server.journal.tell_unlisted();
+    served
 }
 
 /// A listener and what is known of the queue behind it.

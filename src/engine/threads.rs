@@ -117,6 +117,8 @@ pub fn run(endpoints: Vec<Endpoint>, limits: Limits, stop: Arc<Stop>) -> io::Res
     // Asleep here, while the other threads serve.
     let served = opened.and_then(|()| server.stop.wait());
     server.drain(doors);
+    // Not when the journal is dropped: a thread may still hold it that has nothing to say any more.
+    server.journal.tell_unlisted();
     low_level::unregister(noticed);
     served
 }

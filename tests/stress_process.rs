@@ -20,6 +20,7 @@ use socklab::stress::arena::{Arena, Protocol};
 use socklab::stress::hostile::ALL;
 use socklab::stress::verdict::Breach;
 use socklab::stress::{Hostile, Needs, Starter, Visited, visit};
+use support::misled::{self, Misled, Tongue};
 use support::mortal::{self, Temper};
 use support::{PATIENCE, Process, eventually, on_both_engines};
 
@@ -27,6 +28,12 @@ use support::{PATIENCE, Process, eventually, on_both_engines};
 #[test]
 fn a_mortal_server() {
     mortal::serve();
+}
+
+/// Nor is this.
+#[test]
+fn a_misled_server() {
+    misled::serve();
 }
 
 fn stress(arguments: &[&str]) -> Command {
@@ -194,14 +201,19 @@ fn arena(
     idle: Duration,
     patience: Duration,
 ) -> (Arc<Arena>, Started) {
+    arena_of(mortal::command(temper, seats, idle), Protocol::Echo, patience)
+}
+
+/// A server that is started so, and an arena for it.
+fn arena_of(command: String, protocol: Protocol, patience: Duration) -> (Arc<Arena>, Started) {
     let launcher = Launcher::new(env!("CARGO_BIN_EXE_socklab"));
-    let command = mortal::command(temper, seats, idle);
-    let started = launcher.start("a mortal server", &command, None).unwrap();
+    let started = launcher.start("a server", &command, None).unwrap();
+    let server = started.address();
     let arena = Arena {
-        server: started.address(),
+        server,
         secure: None,
-        protocol: Protocol::Echo,
-        page: None,
+        protocol,
+        page: (protocol == Protocol::Files).then(|| (server.to_string(), "/page".into())),
         clients: 50,
         patience,
         seed: 1,
@@ -224,6 +236,7 @@ fn limits_for(client: &str) -> (usize, Duration) {
     match client {
         "beyond-cap" => (4, NEVER),
         "idle" => (3, Duration::from_secs(2)),
+        "never-registers" => (12, NEVER),
         _ => (1000, NEVER),
     }
 }
@@ -238,11 +251,46 @@ fn right(client: &str) {
 /// The client finds what is wrong with this server, and says so with these words.
 fn wrong(client: &str, temper: Temper, words: &str) {
     let (seats, idle) = limits_for(client);
-    let (arena, _server) = arena(temper, seats, idle, Duration::from_secs(5));
-    match visit(hostile(client), &arena) {
+    let (arena, _server) = arena(temper, seats, idle, IMPATIENCE);
+    is_found(client, &arena, words);
+}
+
+/// As long as a right server needs at most, where nobody else is there.
+const IMPATIENCE: Duration = Duration::from_secs(5);
+
+fn is_found(client: &str, arena: &Arc<Arena>, words: &str) {
+    match visit(hostile(client), arena) {
         Visited::Back(Err(Breach::Broken(what))) if what.contains(words) => {}
-        visited => panic!("{client} of {temper:?}: {visited:?}"),
+        visited => panic!("{client}: {visited:?}"),
     }
+}
+
+/// A misled server is found by its process, and the right one passes.
+fn is_found_by_its_process(client: &str, fault: Misled, tongue: Tongue, words: &str) {
+    let (protocol, (seats, _)) = (tongue.protocol(), limits_for(client));
+    let (arena, _server) = arena_of(Misled::Right.command(tongue, seats), protocol, PATIENCE);
+    let visited = visit(hostile(client), &arena);
+    assert!(matches!(visited, Visited::Back(Ok(_))), "{client}: {visited:?}");
+    let (arena, _server) = arena_of(fault.command(tongue, seats), protocol, IMPATIENCE);
+    is_found(client, &arena, words);
+}
+
+#[test]
+fn files_that_stay_open_are_found() {
+    let words = "descriptors and 0 threads more than before";
+    is_found_by_its_process("aborted-download", Misled::KeepsFiles, Tongue::Files, words);
+}
+
+#[test]
+fn pages_that_wait_in_memory_are_found() {
+    let words = "more memory for who does not read";
+    is_found_by_its_process("unread-listing", Misled::HoldsAnswers, Tongue::Files, words);
+}
+
+#[test]
+fn seats_of_who_has_no_name_are_found() {
+    let words = "12 of 12 still hold their seats";
+    is_found_by_its_process("never-registers", Misled::WaitsForNames, Tongue::Chat, words);
 }
 
 /// Right server first, then those that are wrong.

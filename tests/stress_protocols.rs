@@ -211,6 +211,16 @@ fn who_reads_a_hello_once_is_found() {
     finds(Misled::ReadsHellosOnce, Tongue::Tls, "slow-handshake", "nothing moved");
 }
 
+#[test]
+fn who_takes_a_record_for_the_end_is_found() {
+    finds(Misled::EndsAtNothing, Tongue::Tls, "key-updates", "behind 10 new keys");
+}
+
+#[test]
+fn who_broods_over_warnings_is_found() {
+    finds(Misled::BroodsOverWarnings, Tongue::Tls, "record-flood", "a neighbour: nothing moved");
+}
+
 /// A server that has none of these faults passes all of them.
 #[test]
 fn a_right_server_of_others_passes() {

@@ -45,6 +45,10 @@ impl Protocol {
     }
 }
 
+/// Between two looks at memory that may grow, and what it has grown by if it is still.
+const GROWTH: Duration = Duration::from_millis(300);
+const STILL: u64 = 1 << 20;
+
 /// A server, and how its visitors behave.
 pub struct Arena {
     /// Where it listens.
@@ -251,6 +255,20 @@ impl Arena {
                 bytes(grown as f64)
             ))),
             false => Ok(format!(", for {} more memory", bytes(grown as f64))),
+        }
+    }
+
+    /// The same once it grows no more: a slow server has its time.
+    pub fn grown_in_the_end(&self, before: Option<Usage>, most: u64) -> Result<String, Breach> {
+        let (since, mut last) = (Instant::now(), 0);
+        loop {
+            self.pause(GROWTH)?;
+            let told = self.grown(before, most)?;
+            let now = self.usage()?.map_or(0, |usage| usage.memory);
+            if now <= last + STILL || since.elapsed() > self.patience {
+                return Ok(told);
+            }
+            last = now;
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::misled::Misled;
+use super::misled::{DEADLINE, Misled};
 
 /// Lines that may wait for somebody.
 const WAITING: usize = 1000;
@@ -35,6 +35,8 @@ struct State {
 
 struct Person {
     nick: String,
+    has_user: bool,
+    is_welcome: bool,
     lines: SyncSender<String>,
     stream: Arc<TcpStream>,
 }
@@ -43,6 +45,16 @@ impl State {
     fn tell(&self, id: u64, line: &str) -> bool {
         let person = self.people.get(&id);
         person.is_none_or(|person| person.lines.try_send(format!("{line}\r\n")).is_ok())
+    }
+
+    /// Lets somebody in who has said both of its names.
+    fn welcome(&mut self, id: u64) {
+        let Some(person) = self.people.get_mut(&id) else { return };
+        if person.has_user && !person.nick.is_empty() && !person.is_welcome {
+            person.is_welcome = true;
+            let welcome = format!(":x.y 001 {} :welcome", person.nick);
+            self.tell(id, &welcome);
+        }
     }
 
     fn owner(&self, nick: &str) -> bool {
@@ -62,7 +74,7 @@ impl Hall {
     }
 
     /// Until one of both closes.
-    pub fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    pub fn serve(self: &Arc<Hall>, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         // So that what waits for somebody waits here, and soon.
         SockRef::from(&stream).set_send_buffer_size(16 * 1024)?;
@@ -80,10 +92,22 @@ impl Hall {
         let id = {
             let mut state = self.state.lock().unwrap();
             state.serial += 1;
-            let (id, nick) = (state.serial, String::new());
-            state.people.insert(id, Person { nick, lines, stream: stream.clone() });
+            let (id, stream) = (state.serial, stream.clone());
+            let nick = String::new();
+            let person = Person { nick, has_user: false, is_welcome: false, lines, stream };
+            state.people.insert(id, person);
             id
         };
+        if self.fault != Misled::WaitsForNames {
+            let hall = self.clone();
+            thread::spawn(move || {
+                thread::sleep(2 * DEADLINE);
+                match hall.state.lock().unwrap().people.get(&id) {
+                    Some(person) if !person.is_welcome => person.stream.shutdown(Shutdown::Both),
+                    _ => Ok(()),
+                }
+            });
+        }
         let reason = self.hear_all(id, &stream).unwrap_or_else(|_| "Connection closed".into());
         self.leave(id, &reason);
         Ok(())
@@ -134,15 +158,17 @@ impl Hall {
                     state.tell(id, &format!(":x.y 433 {nick} {nick} :in use"));
                     return None;
                 }
-                if !me.is_empty() {
+                if state.people[&id].is_welcome {
                     for other in state.neighbours(id) {
                         state.tell(other, &format!(":{me}!u@h NICK {nick}"));
                     }
                 }
-                state.people.get_mut(&id)?.nick = nick.clone();
-                if me.is_empty() {
-                    state.tell(id, &format!(":x.y 001 {nick} :welcome"));
-                }
+                state.people.get_mut(&id)?.nick = nick;
+                state.welcome(id);
+            }
+            "USER" => {
+                state.people.get_mut(&id)?.has_user = true;
+                state.welcome(id);
             }
             "PING" => {
                 state.tell(id, &format!(":x.y PONG x.y :{parameter}"));

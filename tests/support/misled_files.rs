@@ -1,9 +1,13 @@
 //! The server of files among the misled ones: it keeps them in memory.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::misled::{DEADLINE, Misled};
@@ -73,7 +77,17 @@ impl Store {
         let mut input = Input { stream: &stream, bytes: Vec::new() };
         let mut nth = 0;
         let mut late: Option<Vec<u8>> = None;
+        let (held, waiting) = channel::<Vec<u8>>();
+        if self.fault == Misled::HoldsAnswers {
+            let mut stream = stream.try_clone()?;
+            thread::spawn(move || waiting.iter().try_for_each(|answer| stream.write_all(&answer)));
+        }
         let say = |answer: &[u8]| match self.fault {
+            Misled::HoldsAnswers => held.send(answer.to_vec()).map_err(io::Error::other),
+            Misled::KeepsFiles => {
+                let file = File::open("/dev/null")?;
+                (&stream).write_all(answer).inspect_err(|_| mem::forget(file))
+            }
             Misled::DropsAnswers => {
                 stream.set_write_timeout(Some(Duration::from_millis(50)))?;
                 (&stream).write(answer).map(drop)
@@ -206,7 +220,7 @@ impl Store {
             }
             "DELETE" => reply(if files.remove(path).is_some() { 204 } else { 404 }, b""),
             "GET" if path.len() > self.longest_head() / 2 => reply(414, b""),
-            "GET" if path == "/" => reply(200, b"page\n"),
+            "GET" if path == "/" => reply(200, &b"page\n".repeat(10_000)),
             "GET" => match files.get(path) {
                 Some(file) if self.fault == Misled::MultipliesRanges => {
                     reply(200, &file.repeat(ranges.max(1)))

@@ -3,19 +3,22 @@
 
 use std::env;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::flag;
 
+use super::run::{again, name, named, own_listener};
+
 /// What is wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Temper {
     /// Nothing.
     Right,
@@ -59,30 +62,6 @@ pub enum Temper {
     IgnoresTheSecond,
 }
 
-/// Every one of them, by its name.
-const TEMPERS: [Temper; 20] = [
-    Temper::Right,
-    Temper::DiesOnEmfile,
-    Temper::SpinsOnEmfile,
-    Temper::GivesUpOnEmfile,
-    Temper::DiesWithoutThread,
-    Temper::SpinsWithoutThread,
-    Temper::HasNoCap,
-    Temper::SendsAway,
-    Temper::LosesSeats,
-    Temper::NeverIdle,
-    Temper::CountsFromTheStart,
-    Temper::DropsAllAtTerm,
-    Temper::WaitsForAll,
-    Temper::TakesNewcomers,
-    Temper::CutsOffTheSlow,
-    Temper::ForgetsAtTerm,
-    Temper::HoldsTheSlow,
-    Temper::ExitsWith1,
-    Temper::DropsAllAtHup,
-    Temper::IgnoresTheSecond,
-];
-
 /// Between two looks at what cannot wake it.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -98,24 +77,19 @@ const HELD: Duration = Duration::from_secs(4);
 /// How long who was sent its end may take to leave.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// The command that starts one: this test program again, told by its environment what it is. Seats are
-/// `seats`, and the idle time is `idle`. What stands behind the command is a comment to the shell.
+/// The command that starts one. Seats are `seats`, and the idle time is `idle`.
 pub fn command(temper: Temper, seats: usize, idle: Duration) -> String {
-    let program = env::current_exe().expect("it runs");
-    format!(
-        "exec env MORTAL={temper:?} MORTAL_PORT={{port}} MORTAL_SEATS={seats} MORTAL_IDLE={} \
-         '{}' --exact a_mortal_server --nocapture #",
-        idle.as_millis(),
-        program.display()
-    )
+    let (seats, idle) = (seats.to_string(), idle.as_millis().to_string());
+    let told = [("MORTAL", &*name(temper)), ("MORTAL_SEATS", &seats), ("MORTAL_IDLE", &idle)];
+    again("a_mortal_server", &told)
 }
 
 /// Is that server, where the environment says so. Whoever else calls it returns.
 pub fn serve() {
-    let Ok(name) = env::var("MORTAL") else { return };
+    let Some(temper) = named("MORTAL") else { return };
     let number = |name: &str| -> u64 { env::var(name).unwrap().parse().unwrap() };
     let server = Arc::new(Mortal {
-        temper: *TEMPERS.iter().find(|temper| format!("{temper:?}") == name).unwrap(),
+        temper,
         seats: number("MORTAL_SEATS") as usize,
         idle: Duration::from_millis(number("MORTAL_IDLE")),
         calls: AtomicUsize::new(0),
@@ -123,7 +97,7 @@ pub fn serve() {
         stop: Arc::default(),
         cut_off: AtomicBool::new(false),
     });
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number("MORTAL_PORT") as u16)).unwrap();
+    let listener = own_listener();
     server.catch_signals();
     server.run(listener);
 }

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
+use clap::ValueEnum;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::Serialize;
@@ -15,6 +17,35 @@ use serde_json::Value;
 use super::eventually;
 
 pub const SOCKLAB: &str = env!("CARGO_BIN_EXE_socklab");
+
+/// The command of a server that is this test program again: its test `test` alone, told by its
+/// environment what it is, and by `SERVER_PORT` where. What stands behind the command is a comment to
+/// the shell.
+pub fn again(test: &str, environment: &[(&str, &str)]) -> String {
+    let told: String = environment.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    let program = std::env::current_exe().expect("it runs");
+    format!(
+        "exec env{told} SERVER_PORT={{port}} '{}' --exact {test} --nocapture #",
+        program.display()
+    )
+}
+
+/// Where it listens that was started so.
+pub fn own_listener() -> TcpListener {
+    let port = std::env::var("SERVER_PORT").expect("it is told").parse().expect("a number");
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free")
+}
+
+/// What the environment calls one of an enum, and the other way round.
+pub fn name(one: impl ValueEnum) -> String {
+    one.to_possible_value().expect("none is hidden").get_name().to_owned()
+}
+
+/// The one that the variable `name` of the environment names, where it is set.
+pub fn named<T: ValueEnum>(name: &str) -> Option<T> {
+    let one = std::env::var(name).ok()?;
+    Some(T::from_str(&one, false).expect("it is one of them"))
+}
 
 /// Its exit status, -1 if a signal ended it, what it printed, and what it complained about.
 pub type Ending = (i32, String, String);

@@ -28,9 +28,8 @@ const REQUESTS: usize = 5000;
 /// What a server may hold for it. The kernel's share of this is a few megabytes.
 const MOST: u64 = 32 << 20;
 
-/// Requests for a large file, and how long the server may be busy with them.
+/// Requests for a large file.
 const LARGE_REQUESTS: usize = 100;
-const WHILE: Duration = Duration::from_millis(300);
 
 /// Looks without progress after which the server takes no more.
 const REFUSALS: usize = 25;
@@ -109,8 +108,7 @@ fn hoards(arena: &Arena) -> Result<(), Breach> {
     let before = arena.usage()?;
     let mut peer = arena.call()?;
     peer.begin(&arena.get(&file.path)?.repeat(LARGE_REQUESTS));
-    arena.pause(WHILE)?;
-    let grown = arena.grown(before, MOST);
+    let grown = arena.grown_in_the_end(before, MOST);
     peer.reset();
     grown.map_err(|breach| breach.of(&format!("a large file, {LARGE_REQUESTS} times"))).map(drop)
 }

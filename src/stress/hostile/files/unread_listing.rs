@@ -23,9 +23,6 @@ const REQUESTS: usize = 1000;
 /// What a server may hold for it. The kernel's share of this is a few megabytes.
 const MOST: u64 = 32 << 20;
 
-/// As long as the server may be busy with it before it is read.
-const WHILE: std::time::Duration = std::time::Duration::from_millis(300);
-
 fn visit(arena: &Arena) -> Outcome {
     let (_, path) = arena.known_page()?;
     let folder = &path[..=path.split('?').next().and_then(|p| p.rfind('/')).unwrap_or_default()];
@@ -39,8 +36,7 @@ fn visit(arena: &Arena) -> Outcome {
     let ((answered, came, memory), neighbour) = arena.beside_a_witness(|| {
         let mut peer = arena.call()?;
         peer.begin(&request.repeat(REQUESTS));
-        arena.pause(WHILE)?;
-        let memory = arena.grown(before, MOST)?;
+        let memory = arena.grown_in_the_end(before, MOST)?;
         let (mut browser, mut answered, mut came) = (Browser::over(peer), 0, 0);
         while answered < REQUESTS {
             let Some(reply) = browser.reply_or_end()? else { break };

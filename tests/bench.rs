@@ -274,11 +274,7 @@ fn a_bench_in_a_shell_that_is_killed_leaves_no_child_behind() {
 }
 
 #[test]
-fn one_server_alone_and_two_of_one_name_are_refused() {
-    let one = ["bench", "--server", "mine=./mine {port}"];
-    fails_in_one_line(&one, &["mine has nobody to compete with", "--server"]);
-    let twice = [&one[..], &["--server", "mine=./other {port}"]].concat();
-    fails_in_one_line(&twice, &["two servers are called mine"]);
+fn what_cannot_be_had_is_told_before_the_run() {
     let arguments = ["bench", "--clients", "1000000"];
     fails_in_one_line(&arguments, &["cannot open 1000000 connections", "ulimit -n"]);
     let arguments = ["bench", "--json", "/nowhere/at-all"];
@@ -287,7 +283,10 @@ fn one_server_alone_and_two_of_one_name_are_refused() {
 
 #[test]
 fn wrong_usage_is_named_and_exits_2() {
-    let table: [(&[&str], &str); 9] = [
+    let mine = ["--server", "mine=./mine {port}", "--server", "mine=./other {port}"];
+    let table: [(&[&str], &str); 11] = [
+        (&mine[..2], "mine has nobody to compete with; give a second --server"),
+        (&mine, "two servers are called mine; give each a name"),
         (&["--server", "mine=./mine"], "has no {port}"),
         (&["--server", "./mine {port}"], "NAME=COMMAND"),
         (&["--server", "=./mine {port}"], "NAME=COMMAND"),

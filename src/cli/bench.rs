@@ -30,7 +30,7 @@ use super::load::message;
 use super::progress::Progress;
 use super::rooms::{Acks, TALKERS, not_of_a_line};
 use super::tls::Trust;
-use super::{Exit, Failure, INTERRUPTED, output, units, unmeasured};
+use super::{Exit, Failure, INTERRUPTED, misused, output, units, unmeasured};
 
 /// Descriptors for each server beside its connections: pipes to its keeper, an epoll, a timer.
 const FILES_OF_A_SERVER: usize = 8;
@@ -159,7 +159,7 @@ impl Bench {
     /// Measures and reports.
     pub fn run(self) -> Result<(), Failure> {
         if let Some(contradiction) = self.contradiction() {
-            super::misused("bench", contradiction);
+            misused("bench", contradiction);
         }
         output::check(&[&self.html, &self.json, &self.csv])?;
         let watch = Arc::new(Watch::new());
@@ -325,16 +325,18 @@ impl Bench {
             return Ok(ENGINES.map(|engine| self.engine(engine)).to_vec());
         }
         if let [one] = &named[..] {
-            return Err(format!(
-                "{} has nobody to compete with; give a second --server (its own command again \
-                 shows the noise)",
-                one.name
-            )
-            .into());
+            misused(
+                "bench",
+                format!(
+                    "{} has nobody to compete with; give a second --server (its own command again \
+                     shows the noise)",
+                    one.name
+                ),
+            );
         }
         for (index, one) in named.iter().enumerate() {
             if named[..index].iter().any(|other| other.name == one.name) {
-                return Err(format!("two servers are called {}; give each a name", one.name).into());
+                misused("bench", format!("two servers are called {}; give each a name", one.name));
             }
         }
         Ok(named.clone())

@@ -9,7 +9,7 @@ use socklab::service::Files;
 use socklab::service::files::Settings;
 use socklab::service::http::{Deadlines, Http};
 
-use super::{Failure, units};
+use super::{Failure, misused, units};
 
 /// What is served, and what may be done with it.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -51,7 +51,7 @@ impl FileServer {
     /// The service. An error is one line.
     pub fn service(&self) -> Result<Http, Failure> {
         let Some(root) = &self.root else {
-            return Err("`server files` needs --root DIR; `--root .` is this directory".into());
+            misused("server", "`server files` needs --root DIR; `--root .` is this directory");
         };
         let settings = Settings {
             writable: self.writable,

@@ -121,7 +121,7 @@ fn unmeasured(failure: Unmeasured) -> Failure {
     }
 }
 
-/// Says what cannot be had together, as clap says it, and exits with status 2.
+/// Says what cannot be had together, or not alone, as clap says it, and exits with status 2.
 fn misused(command: &str, contradiction: impl std::fmt::Display) -> ! {
     let mut cli = Cli::command();
     cli.build();

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use socklab::engine::Engine;
-use socklab::load::preflight::local_ports;
+use socklab::observe::local_ports;
 use socklab::service::Echo;
 use support::load::{Counting, load_as_json};
 use support::run::{
@@ -37,7 +37,7 @@ fn what_the_machine_cannot_do_is_said_before_anybody_connects() {
     let ending = Running::spawn(Command::new("/bin/sh").args(["-c", &script])).end();
     failed_in_one_line(&ending, &["cannot open 101 connections", "ulimit -n", "lower --clients"]);
 
-    let (first, last) = local_ports();
+    let (first, last) = local_ports().unwrap();
     let clients = usize::from(last - first) + 2;
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // Where even root may not have so many files, that is what is said.

@@ -7,10 +7,14 @@ use super::driver::Party;
 use super::volley::datagram::longest;
 use crate::engine::raise_open_files;
 use crate::failure::cause;
+use crate::observe::local_ports;
 use crate::transport::Transport;
 
 /// Descriptors for anything but clients: three standard streams, libraries, results.
 const RESERVED_FILES: usize = 32;
+
+/// What Linux gives to callers where nobody has set it.
+const USUAL_PORTS: (u16, u16) = (32_768, 60_999);
 
 /// Raises the limit on open files, and says in one line what this machine cannot do for `party`.
 pub fn check(party: &Party) -> Result<(), String> {
@@ -45,7 +49,8 @@ pub fn check(party: &Party) -> Result<(), String> {
             )
         })?;
     }
-    ports((party.clients, what), local_ports(), party.sources.len().max(1))
+    let range = local_ports().unwrap_or(USUAL_PORTS);
+    ports((party.clients, what), range, party.sources.len().max(1))
 }
 
 /// Connections that may be open at once, with so many descriptors `beside` them. Raises the limit on
@@ -97,16 +102,6 @@ pub fn sources_for_churn(server: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// First and last port that the kernel gives to callers (ip(7)).
-pub fn local_ports() -> (u16, u16) {
-    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ports = range.split_whitespace().filter_map(|port| port.parse().ok());
-    match (ports.next(), ports.next()) {
-        (Some(first), Some(last)) => (first, last),
-        _ => (32_768, 60_999),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +114,7 @@ mod tests {
                 .unwrap_err()
                 .contains("leaves room for 19000")
         );
-        let range = (32_768, 60_999);
+        let range = USUAL_PORTS;
         assert_eq!(ports((28_232, "sockets"), range, 1), Ok(()));
         assert_eq!(ports((56_464, "sockets"), range, 2), Ok(()));
         assert!(

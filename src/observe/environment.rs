@@ -21,8 +21,6 @@ pub fn environment() -> Environment {
         Err(_) => Default::default(),
     };
     let kibibytes: u64 = first(&named("/proc/meminfo", "MemTotal"));
-    let ports = read("/proc/sys/net/ipv4/ip_local_port_range");
-    let mut ports = ports.split_whitespace().map(first);
     Environment {
         socklab: env!("CARGO_PKG_VERSION").into(),
         host,
@@ -33,9 +31,16 @@ pub fn environment() -> Environment {
         clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         // The hard limit: the soft one is raised to it before anything is measured.
         open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
-        ports: (ports.next().unwrap_or(0), ports.next().unwrap_or(0)),
+        ports: local_ports().unwrap_or_default(),
         somaxconn: first(&read("/proc/sys/net/core/somaxconn")),
     }
+}
+
+/// First and last port that the kernel gives to callers, and to whoever binds port 0 (ip(7)).
+pub fn local_ports() -> Option<(u16, u16)> {
+    let range = read("/proc/sys/net/ipv4/ip_local_port_range");
+    let mut ports = range.split_whitespace().map_while(|port| port.parse().ok());
+    Some((ports.next()?, ports.next()?))
 }
 
 fn read(path: &str) -> String {

@@ -11,7 +11,7 @@ mod started;
 mod words;
 
 pub use cpus::{CpuList, allowed, confine};
-pub use environment::environment;
+pub use environment::{environment, local_ports};
 pub use keeper::keep;
 pub use memory::Held;
 pub use process::ProcessTree;

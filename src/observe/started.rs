@@ -4,17 +4,19 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, process, thread};
 
 use nix::unistd::Pid;
 
 use super::start_error::{Cause, StartError, after_colon, ending};
 use super::words::Words;
-use super::{CpuList, ProcessTree};
+use super::{CpuList, ProcessTree, local_ports};
 use crate::transport::{self, Transport};
 
 /// What stands for the port in a command.
@@ -22,6 +24,16 @@ pub(super) const PORT: &str = "{port}";
 
 /// Ports that are tried, as each may be taken between our choice and the server's bind(2).
 const TRIES: usize = 3;
+
+/// Ports below this one belong to services that may come later.
+const SERVICES: u32 = 10_000;
+
+/// Ports that are looked at; where there are fewer, the kernel chooses.
+const CHOICES: usize = 1000;
+
+/// 2^32 divided by the golden ratio: products of numbers in a row lie far apart (Knuth, The Art of
+/// Computer Programming 3, 6.4).
+const SCATTER: u32 = 0x9E37_79B1;
 
 /// Between two attempts to connect to a server that does not listen yet.
 const RETRY: Duration = Duration::from_millis(3);
@@ -146,8 +158,21 @@ impl Launcher {
         Ok(Kept { child, output, words })
     }
 
-    /// A port that is free for both, for some servers listen on both.
+    /// A port that is free for both, for some servers listen on both. Each call has another one, and
+    /// processes begin at places of their own: two servers are hardly ever sent to the same.
     fn free_port(&self) -> io::Result<u16> {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let ports = quiet_ports();
+        let first = process::id().wrapping_mul(SCATTER);
+        for _ in 0..ports.len().min(CHOICES) {
+            // Even ones only: there are servers that take the next one, too.
+            let ahead = first.wrapping_add(2 * CALLS.fetch_add(1, Ordering::Relaxed));
+            let port = (ports.start + ahead % ports.len() as u32) as u16 & !1;
+            let address = (Ipv4Addr::LOCALHOST, port);
+            if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+                return Ok(port);
+            }
+        }
         loop {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let port = listener.local_addr()?.port();
@@ -246,6 +271,14 @@ impl Drop for Kept {
     }
 }
 
+/// Ports that the kernel gives to nobody by itself, so that hardly anybody takes one between our
+/// choice and the server's bind(2). None where too few are left.
+fn quiet_ports() -> Range<u32> {
+    let Some((first, last)) = local_ports() else { return 0..0 };
+    let both = [SERVICES..u32::from(first), (u32::from(last) + 2) & !1..1 << 16];
+    both.into_iter().find(|ports| ports.len() >= CHOICES).unwrap_or(0..0)
+}
+
 /// Whether there is a socket that takes datagrams: it answers, or nobody says for a while that there
 /// is none. That is what an accepted connection says of a listener, too; and one that takes
 /// everything and never answers is a server.
@@ -262,4 +295,21 @@ fn connects(address: SocketAddr) -> bool {
 /// One word of a shell command (sh(1), quoting).
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_has_a_port_that_nobody_else_is_given() {
+        let launcher = Launcher::new("socklab");
+        let mut ports: Vec<u16> = (0..200).map(|_| launcher.free_port().unwrap()).collect();
+        let quiet = quiet_ports();
+        let chosen = |port: &u16| quiet.contains(&u32::from(*port)) && port.is_multiple_of(2);
+        assert!(quiet.is_empty() || ports.iter().all(chosen), "{quiet:?}: {ports:?}");
+        ports.sort_unstable();
+        ports.dedup();
+        assert!(quiet.is_empty() || ports.len() == 200, "{ports:?}");
+    }
 }

@@ -17,6 +17,8 @@ use support::{Process, echoes, eventually, finish};
 struct Trace {
     strace: Child,
     counts: String,
+    /// Where the kernel lists the server's threads.
+    threads: String,
 }
 
 impl Trace {
@@ -36,18 +38,25 @@ impl Trace {
             .stderr(Stdio::null())
             .spawn()
             .expect("strace is installed");
-        let task = format!("/proc/{}/task", server.child.id());
-        eventually("all threads are traced", || {
-            fs::read_dir(&task).unwrap().all(|thread| {
-                let status = fs::read_to_string(thread.unwrap().path().join("status"));
-                status.is_ok_and(|status| !status.contains("TracerPid:\t0\n"))
-            })
-        });
-        Trace { strace, counts }
+        let threads = format!("/proc/{}/task", server.child.id());
+        let trace = Trace { strace, counts, threads };
+        trace.wait("all threads are traced", |status| !status.contains("TracerPid:\t0\n"));
+        trace
     }
 
-    /// Detaches it. Calls by name.
+    /// Waits until the status of every thread (proc_pid_status(5)) is as wished.
+    fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+        eventually(what, || {
+            fs::read_dir(&self.threads).unwrap().all(|thread| {
+                let status = fs::read_to_string(thread.unwrap().path().join("status"));
+                status.is_ok_and(|status| is_so(&status))
+            })
+        });
+    }
+
+    /// Detaches it once the last call but that which everybody sleeps in has ended. Calls by name.
     fn finish(mut self) -> HashMap<String, usize> {
+        self.wait("all threads are asleep", |status| status.contains("State:\tS"));
         let pid = Pid::from_raw(self.strace.id() as i32);
         nix::sys::signal::kill(pid, Signal::SIGINT).unwrap();
         self.strace.wait().unwrap();

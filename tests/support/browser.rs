@@ -77,6 +77,11 @@ impl Browser {
 
     /// A command, and what comes of it.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same, or the browser's error.
+    fn try_call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.send(method, params);
         loop {
             let message = self.messages.recv_timeout(3 * PATIENCE).expect("chromium answers");
@@ -84,8 +89,10 @@ impl Browser {
                 self.hear(&message);
                 continue;
             }
-            assert!(message["error"].is_null(), "{method}: {}", message["error"]);
-            return message["result"].clone();
+            return match &message["error"] {
+                Value::Null => Ok(message["result"].clone()),
+                error => Err(error.clone()),
+            };
         }
     }
 
@@ -131,10 +138,15 @@ impl Browser {
 
     /// What an expression comes to.
     pub fn eval(&mut self, expression: &str) -> Value {
+        self.try_eval(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// The same, or the browser's error: that one page gives way to another, say.
+    fn try_eval(&mut self, expression: &str) -> Result<Value, Value> {
         let params = json!({ "expression": expression, "returnByValue": true });
-        let outcome = self.call("Runtime.evaluate", params);
+        let outcome = self.try_call("Runtime.evaluate", params)?;
         assert!(outcome["exceptionDetails"].is_null(), "{expression}: {outcome}");
-        outcome["result"]["value"].clone()
+        Ok(outcome["result"]["value"].clone())
     }
 
     /// Waits until an expression is true.
@@ -146,7 +158,8 @@ impl Browser {
     #[track_caller]
     pub fn until_within(&mut self, expression: &str, patience: Duration) {
         let since = Instant::now();
-        while self.eval(&format!("!!({expression})")) != true {
+        // Between two pages nothing is true.
+        while self.try_eval(&format!("!!({expression})")) != Ok(true.into()) {
             if since.elapsed() > patience {
                 panic!("never: {expression}; {}", self.eval("document.body.innerText"));
             }

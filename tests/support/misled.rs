@@ -196,7 +196,8 @@ impl Misled {
             match stream.read(&mut input) {
                 Ok(0) => break,
                 Ok(n) => {
-                    let _turn = shared.lock().unwrap();
+                    let broods = self == Misled::BroodsOverWarnings;
+                    let _turn = broods.then(|| shared.lock().unwrap());
                     stream.write_all(&input[..n])?;
                 }
                 Err(_) if self == Misled::WaitsBehindTheEnd => thread::park(),
